@@ -1,0 +1,1 @@
+"""The firmware: builds it, loads it, sizes it."""

@@ -1,0 +1,1 @@
+"""Hardware in the loop: boards, real and emulated, as test targets."""

@@ -1,0 +1,1 @@
+"""A federated-learning testbed for microcontrollers: the host side."""

@@ -1,0 +1,1 @@
+"""Transports: memory, MQTT, serial; and the fault injector that wraps any of them."""

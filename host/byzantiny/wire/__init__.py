@@ -1,0 +1,1 @@
+"""The wire: messages, codec, transfer and authentication, without I/O and without a clock."""

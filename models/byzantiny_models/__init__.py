@@ -1,0 +1,1 @@
+"""Networks, tasks, fixed-point arithmetic and its NumPy reference."""
