@@ -1,0 +1,165 @@
+"""The files of a run directory, as strict records: what an experiment writes and a report reads.
+
+    runs/<run_id>/
+      manifest.json                      Manifest: who, what, where
+      experiment.toml                    the resolved config
+      arms/<arm>/seed-<seed>/
+        ledger.sqlite                    the truth
+        rounds.jsonl                     RoundRow, one line a round (exported from the ledger)
+        clients.jsonl                    ClientRow, one line a client and round
+        final.json                       Final
+      report.html                        written from these files, never from live objects
+
+An unknown or missing field fails the load. A new field gets a default and the schema's number stays; any other change
+gets a new number.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A strict, frozen record."""
+
+
+class RoundRow(_Record, frozen=True, kw_only=True):
+    """One round of one arm and seed. Bytes are counted at the framing boundary; `bytes_resent` is part of them."""
+
+    schema: str = "byzantiny.round/1"
+    arm: str
+    seed: int
+    round_num: int
+    outcome: str
+    """`aggregated` or `no-aggregate`."""
+    reason: str = ""
+    accuracy: float | None
+    """Main-task accuracy of the integer model after the round, on the test set."""
+    cohort: int
+    accepted: int
+    refused: int
+    stale: int
+    duplicate: int
+    conflict: int
+    bytes_up: int
+    bytes_down: int
+    bytes_resent: int
+    model_sha256: str
+    wall_s: float
+    server_ms: float
+    """Screening, aggregation and server step."""
+
+
+class ClientRow(_Record, frozen=True, kw_only=True):
+    """One client in one round; fields are None where they do not apply (nothing received, or the rule has no such notion)."""
+
+    schema: str = "byzantiny.client/1"
+    arm: str
+    seed: int
+    round_num: int
+    client_id: str
+    body: str
+    transport: str
+    byzantine: bool
+    attack: str = ""
+    verdict: str
+    """`accepted`, `rejected`, `stale`, `conflict`, `missing`: the first verdict of the round that is final for this client."""
+    reason: str = ""
+    refusals: dict[str, int] = {}
+    """Every refusal of the round by reason, the final verdict's included."""
+    n_samples: int | None = None
+    norm_steps: float | None = None
+    """L2 norm of the codes in steps of e_min, as received."""
+    saturated: int | None = None
+    """Coordinates at +-127."""
+    kept: bool | None = None
+    weight: float | None = None
+    score: float | None = None
+    clip_factor: float | None = None
+    bytes_up: int
+    bytes_down: int
+    instructions: int | None = None
+    """Emulated instructions of the local training, counted exactly; None where the body does not count."""
+
+
+class Final(_Record, frozen=True, kw_only=True):
+    """The outcome of one arm and seed."""
+
+    schema: str = "byzantiny.final/1"
+    arm: str
+    seed: int
+    accuracy: float
+    """After the last round."""
+    accuracy_last_tenth: float
+    """Mean over the last 10 % of the rounds (at least one)."""
+    rounds: int
+    no_aggregate: int
+    accepted: int
+    refused: int
+    bytes_up: int
+    bytes_down: int
+    wall_s: float
+    model_sha256: str
+
+
+class ArmInfo(_Record, frozen=True, kw_only=True):
+    """What distinguishes one arm."""
+
+    name: str
+    title: str
+    attack: str
+    """`none`, or the attack with its parameters."""
+    attack_start_round: int | None
+    byzantine: list[str]
+    defence: list[str]
+    """The pipeline's stages with their parameters, in order."""
+    target: str = ""
+    """A target to print beside the measured figure, e.g. `>= 95 %`; empty: none."""
+
+
+class FirmwareInfo(_Record, frozen=True, kw_only=True):
+    """One firmware image, or the native library, as used."""
+
+    name: str
+    sha256: str
+    compiler: str = ""
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+    stack_bytes: int | None = None
+    instructions_per_step: float | None = None
+
+
+class Manifest(_Record, frozen=True, kw_only=True):
+    """Everything needed to say what ran."""
+
+    schema: str = "byzantiny.manifest/1"
+    run_id: str
+    name: str
+    title: str
+    created_utc: str
+    command: list[str]
+    config_sha256: str
+    version: str
+    wire_version: int
+    git_commit: str | None
+    git_dirty: bool | None
+    python: str
+    platform: str
+    cpu: str
+    cores: int
+    packages: dict[str, str]
+    task: dict[str, str | int | float]
+    """name, train and test samples, dataset_sha256, partition, partition_sha256, network, parameters, layout_sha256."""
+    training: dict[str, str | int | float]
+    clients: list[dict[str, str | int | bool]]
+    """client_id, body, transport, samples, byzantine."""
+    arms: list[ArmInfo]
+    seeds: list[int]
+    rounds: int
+    broker: str
+    kernels: str
+    firmware: list[FirmwareInfo]
+    finished: bool
+    wall_s: float
+    notes: list[str] = []
+
