@@ -51,7 +51,7 @@ class RoundRow(_Record, frozen=True, kw_only=True):
 
 
 class ClientRow(_Record, frozen=True, kw_only=True):
-    """One client in one round; fields are None where they do not apply (nothing received, or the rule has no such notion)."""
+    """One client in one round; None where a field does not apply (nothing received, no such notion in the rule)."""
 
     schema: str = "byzantiny.client/1"
     arm: str
@@ -63,7 +63,7 @@ class ClientRow(_Record, frozen=True, kw_only=True):
     byzantine: bool
     attack: str = ""
     verdict: str
-    """`accepted`, `rejected`, `stale`, `conflict`, `missing`: the first verdict of the round that is final for this client."""
+    """`accepted`, `rejected`, `stale`, `conflict`, `missing`: the first that is final for this client in this round."""
     reason: str = ""
     refusals: dict[str, int] = {}
     """Every refusal of the round by reason, the final verdict's included."""
@@ -162,4 +162,3 @@ class Manifest(_Record, frozen=True, kw_only=True):
     finished: bool
     wall_s: float
     notes: list[str] = []
-

@@ -300,8 +300,21 @@ class ResetNotice:
 
 
 Message: TypeAlias = (
-    HelloRequest | Hello | HelloAck | Start | Data | Ack | Commit | Receipt | Abort | Round | Log
-    | MetricRequest | Metric | Ping | ResetNotice
+    HelloRequest
+    | Hello
+    | HelloAck
+    | Start
+    | Data
+    | Ack
+    | Commit
+    | Receipt
+    | Abort
+    | Round
+    | Log
+    | MetricRequest
+    | Metric
+    | Ping
+    | ResetNotice
 )
 
 
