@@ -1,7 +1,7 @@
 """What a running experiment tells its listener: a few frozen events, handed to one plain callback.
 
-The experiment knows nothing of terminals; whoever wants to watch passes a callable that takes an `Event`. A listener must
-not block for long and must not raise: it is called from the round loop.
+The experiment knows nothing of terminals; whoever wants to watch passes a callable that takes an `Event`. A listener
+must not block for long and must not raise: it is called from the round loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ArmStarted:
 class RoundClosed:
     """A round is committed; counts and bytes are of this round alone.
 
-    `seed` says which run of the arm; None is the run of that arm that started last, which is enough when one runs at a time.
+    `seed` says which run of the arm; None is the run of that arm that started last.
     """
 
     arm: str
