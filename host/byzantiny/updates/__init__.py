@@ -1,0 +1,30 @@
+"""Updates: the batch a rule reads, the aggregate it returns, and what every stage did to each client."""
+
+from __future__ import annotations
+
+from byzantiny.updates.aggregate import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, round_half_away
+from byzantiny.updates.batch import CODE_LIMIT, UpdateBatch
+from byzantiny.updates.buffer import UpdateBuffer
+from byzantiny.updates.errors import AggregationError, BeyondLimitError, InvalidBatchError, PipelineError
+from byzantiny.updates.norms import weighted_squared_norms
+from byzantiny.updates.quantize import quantize_rows
+from byzantiny_models.networks import Layout, TensorSpec
+
+__all__ = [
+    "CODE_LIMIT",
+    "Aggregate",
+    "AggregationError",
+    "AnyAggregate",
+    "BeyondLimitError",
+    "Diagnostics",
+    "FloatAggregate",
+    "InvalidBatchError",
+    "Layout",
+    "PipelineError",
+    "TensorSpec",
+    "UpdateBatch",
+    "UpdateBuffer",
+    "quantize_rows",
+    "round_half_away",
+    "weighted_squared_norms",
+]
