@@ -2,7 +2,7 @@
 
     runs/<run_id>/
       manifest.json                      Manifest: who, what, where
-      experiment.toml                    the resolved config
+      experiment.json                    the resolved config
       arms/<arm>/seed-<seed>/
         ledger.sqlite                    the truth
         rounds.jsonl                     RoundRow, one line a round (exported from the ledger)
@@ -16,11 +16,18 @@ gets a new number.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
 class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A strict, frozen record."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain data."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
 class RoundRow(_Record, frozen=True, kw_only=True):

@@ -129,7 +129,9 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     target: str = ""
     task: Name = "digits"
     rounds: Annotated[int, Meta(ge=1)] = 40
-    seeds: Annotated[list[Annotated[int, Meta(ge=0, lt=1 << 63)]], Meta(min_length=1)] = [1]
+    seeds: Annotated[list[Annotated[int, Meta(ge=0, le=(1 << 62))]], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: [1]
+    )
     keep_updates: bool = False
     training: Training = Training()
     partition: Partition = Partition()

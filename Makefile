@@ -1,0 +1,64 @@
+# Every target sets up what it needs in .venv; `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check soak bench firmware docs clean apt
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "byzantiny needs Python 3.10 or newer; found $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 2; }
+
+# What is installed depends on pyproject.toml and on the C sources that the build hook compiles.
+SOURCES := pyproject.toml hatch_build.py $(wildcard firmware_tools/core/*.[ch] firmware_tools/core/*/*.[ch] firmware_tools/boards/*/* host/byzantiny/kernels/csrc/*)
+
+$(VENV)/.demo: $(BIN)/python $(SOURCES)
+	@echo "setting up .venv (about a minute the first time)"
+	@$(PIP) install -e '.[demo]'
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python $(SOURCES)
+	@echo "setting up .venv for the tests (about a minute the first time)"
+	@$(PIP) install -e '.[test]'
+	@touch $@ $(VENV)/.demo
+
+setup: $(VENV)/.demo  ## set up .venv with what the demo needs
+
+demo: $(VENV)/.demo  ## the main job: twelve clients, four of them Byzantine, three arms, a report
+	@$(BIN)/byzantiny demo $(ARGS)
+
+apt:  # what the tests use beyond Python, where this is a Debian system and we may install
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  command -v mosquitto >/dev/null 2>&1 && command -v qemu-system-arm >/dev/null 2>&1 && command -v chromium >/dev/null 2>&1 && command -v gcc >/dev/null 2>&1 || \
+	  { echo "installing mosquitto, qemu-system-arm, chromium and gcc"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mosquitto qemu-system-arm chromium gcc libc6-dev >/dev/null; } || \
+	  echo "some packages could not be installed; the tests that need them will say so"; \
+	fi
+
+test: apt $(VENV)/.test  ## the whole suite; what is absent is skipped with a sentence
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test  ## lint, types, layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m byzantiny_firmware.headers --check
+
+soak: apt $(VENV)/.test  ## long runs, exhaustive searches, all kill instants (about an hour)
+	@$(BIN)/python -m pytest -m "soak or not soak" --timeout 3600 $(ARGS)
+
+bench: $(VENV)/.test  ## ratios, measured side by side in one process
+	@$(BIN)/python benchmarks/bench_median.py
+	@$(BIN)/python benchmarks/bench_training.py
+
+firmware: $(VENV)/.test  ## rebuild the native libraries and the Cortex-M images
+	@$(BIN)/byzantiny firmware build
+
+clean:  ## remove .venv, builds and caches; runs/ stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
+	rm -rf firmware_tools/byzantiny_firmware/_built host/byzantiny/kernels/_built

@@ -1,0 +1,42 @@
+"""Devices that are reached by serial ports: emulated boards in processes of their own, and real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from byzantiny.bodies.base import DeviceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a device's last local training cost, as far as its carrier can tell."""
+
+    instructions: int
+    """Emulated, exact; never cycles."""
+    steps: int
+
+
+class Ports(Protocol):
+    """One port per device, in the order of the specs; entry point group `byzantiny.ports`."""
+
+    urls: Sequence[str]
+    """pyserial URLs: `socket://127.0.0.1:4711`, `/dev/serial/by-id/...`."""
+    baud: int | None
+    """Line rate for the retransmission times; None where there is no line."""
+
+    def training(self, slot: int) -> Training | None:
+        """Return the cost of the last training, or None where it is not counted."""
+        ...
+
+    def reboot(self, slot: int, boot_id: int) -> None:
+        """Power-cycle one device."""
+        ...
+
+    def close(self) -> None:
+        """End the processes, release the boards."""
+        ...
+
+
+PortsFactory = Callable[[Sequence[DeviceSpec]], Ports]

@@ -1,0 +1,226 @@
+"""The round loop: select, offer, collect, apply, evaluate, record; and go on where a crash or a suspension left it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from byzantiny.coordinator.clock import Clock
+from byzantiny.coordinator.collect import Collected, Collector
+from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, reopen
+from byzantiny.coordinator.rows import ClientFacts, RoundFacts, Traffic, client_rows, round_row
+from byzantiny.federation import Federation, RoundDiagnostics, ServerState
+from byzantiny.ledger import AcceptedUpdate, Ledger, RoundClosing
+from byzantiny.records import RoundRow
+from byzantiny.transport.base import Inbox, Transport
+from byzantiny.updates import AggregationError, UpdateBatch
+from byzantiny.validation import ValidationContext
+from byzantiny.wire.auth import Keys
+from byzantiny.wire.codec import decode_offer
+from byzantiny.wire.host import HostSession
+from byzantiny_models.networks import Layout
+from byzantiny_models.rng import Stream, rng_for
+
+RoundListener = Callable[[RoundRow], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the coordinator is given of the world."""
+
+    transport: Transport
+    clock: Clock
+    ledger: Ledger
+    keys: Mapping[str, Keys]
+    clients: Mapping[str, ClientFacts]
+    evaluate: Callable[[Model], float]
+    entropy: Callable[[int], bytes]
+    """Nonces only; they are outside the reproduced set."""
+    instructions: Callable[[], Mapping[str, int]]
+    """Emulated instructions of the last local training, by client, where they are counted."""
+    stop: Callable[[], bool]
+    notice: Callable[[str], None]
+    on_round: RoundListener
+    links: Mapping[str, Link]
+    poll_s: float = 0.25
+    cohorts: Mapping[int, tuple[str, ...]] | None = None
+    """Replays the accepted sets of another run: the cohort of each round, instead of a draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How a session reaches its client."""
+
+    address: int = 1
+    max_payload: int = 240
+    baud: int | None = None
+    rto_s: float = 0.5
+
+
+class Coordinator:
+    """Runs the rounds of one arm and seed; everything that must survive is in the ledger, nothing in this object."""
+
+    def __init__(self, plan: Plan, layout: Layout, federation: Federation, world: Surroundings) -> None:
+        self._plan = plan
+        self._layout = layout
+        self._federation = federation
+        self._world = world
+        self._inbox = Inbox()
+        sessions = {client_id: self._session(client_id) for client_id in plan.clients}
+        self._collector = Collector(
+            sessions=sessions,
+            transport=world.transport,
+            inbox=self._inbox,
+            clock=world.clock,
+            ledger=world.ledger,
+            stop=world.stop,
+            notice=world.notice,
+            poll_s=world.poll_s,
+        )
+
+    def run(self, initial: Model) -> Model:
+        """Run all rounds that are not closed yet and return the final model.
+
+        Raises Suspended, TransportError, LedgerError; whatever was receipted is in the ledger by then.
+        """
+        state = self._resume(initial)
+        self._world.transport.open(self._inbox)
+        try:
+            while state.round_num < self._plan.rounds:
+                state = self._run_round(state)
+        finally:
+            self._world.transport.close()
+        return state.model
+
+    def _resume(self, initial: Model) -> ServerState:
+        last = self._world.ledger.last_closed()
+        if last is None:
+            return self._federation.init(initial)
+        state = self._federation.load(last.state)
+        if self._layout.pack(state.model) != last.model:
+            raise RuntimeError(f"the ledger's model of round {last.round_num} and its state disagree")
+        return state
+
+    def _run_round(self, state: ServerState) -> ServerState:
+        """One round of DESIGN.md 3, from the open record in the ledger to the closed one."""
+        started = time.perf_counter()
+        round_ = self._open(state)
+        before = self._traffic()
+        model = self._layout.pack(state.model)
+        held = [update.client_id for update in self._world.ledger.accepted(round_.round_num)]
+        collected = self._collector.collect(
+            round_,
+            model,
+            self._context(round_),
+            accepted=held,
+            quorum=min(self._plan.quorum, len(round_.opening.cohort)),
+            deadline_s=self._plan.deadline_s,
+        )
+        accepted = self._world.ledger.accepted(round_.round_num)
+        server_started = time.perf_counter()
+        after, diagnostics, reason = self._aggregate(state, round_, accepted)
+        server_ms = (time.perf_counter() - server_started) * 1000
+        facts = RoundFacts(
+            arm=self._plan.arm,
+            seed=self._plan.seed,
+            round_num=round_.round_num,
+            cohort=round_.opening.cohort,
+            outcome="no-aggregate" if diagnostics is None else "aggregated",
+            reason=reason,
+            accuracy=self._world.evaluate(after.model),
+            model_sha256=hashlib.sha256(self._layout.pack(after.model)).hexdigest(),
+            wall_s=time.perf_counter() - started,
+            server_ms=server_ms,
+        )
+        self._close(facts, after, collected, accepted, diagnostics, before)
+        return after
+
+    def _open(self, state: ServerState) -> OpenRound:
+        left_open = self._world.ledger.open_round_record()
+        if left_open is not None:
+            self._world.notice(f"going on with round {left_open.round_num}, which was left open")
+            return reopen(left_open)
+        round_ = make_round(
+            self._plan, state.round_num + 1, state.model, self._layout, self._world.entropy, self._world.cohorts
+        )
+        self._world.ledger.open_round(round_.opening)
+        return round_
+
+    def _aggregate(
+        self, state: ServerState, round_: OpenRound, accepted: list[AcceptedUpdate]
+    ) -> tuple[ServerState, RoundDiagnostics | None, str]:
+        """Apply the pipeline; a rule beyond its limit leaves the model as it is and says why (P6)."""
+        if not accepted:
+            return self._federation.skip(state), None, "no update was accepted before the deadline"
+        codes: list[npt.NDArray[np.int8]] = [update.codes for update in accepted if update.codes is not None]
+        try:
+            batch = UpdateBatch.from_rows(
+                np.stack(codes),
+                layout=self._layout,
+                shifts=round_.offer.shifts,
+                client_ids=[update.client_id for update in accepted],
+            )
+            rng = rng_for(self._plan.seed, Stream.AGGREGATION, round_num=round_.round_num)
+            after, diagnostics = self._federation.apply(state, batch, rng)
+        except AggregationError as error:
+            return self._federation.skip(state), None, str(error)
+        return after, diagnostics, ""
+
+    def _close(
+        self,
+        facts: RoundFacts,
+        state: ServerState,
+        collected: Collected,
+        accepted: list[AcceptedUpdate],
+        diagnostics: RoundDiagnostics | None,
+        before: Mapping[str, Traffic],
+    ) -> None:
+        now = self._traffic()
+        traffic = {client_id: now[client_id].since(before[client_id]) for client_id in now}
+        row = round_row(facts, collected, len(accepted), traffic)
+        clients = client_rows(
+            facts, self._world.clients, collected, accepted, diagnostics, traffic, self._world.instructions()
+        )
+        self._world.ledger.close_round(
+            RoundClosing(
+                round_num=facts.round_num,
+                outcome="aggregated" if diagnostics is not None else "no-aggregate",
+                reason=facts.reason,
+                model=self._layout.pack(state.model),
+                state=self._federation.dump(state),
+                round_row=row.to_dict(),
+                client_rows=[client.to_dict() for client in clients],
+            )
+        )
+        self._world.on_round(row)
+
+    def _context(self, round_: OpenRound) -> ValidationContext:
+        known = {sha: decode_offer(body) for sha, body in self._world.ledger.known_offers().items()}
+        return ValidationContext(
+            offer=round_.offer,
+            offer_sha256=round_.opening.offer_sha256,
+            cohort=frozenset(round_.opening.cohort),
+            keys=self._world.keys,
+            known_offers=known,
+            layout=self._layout,
+        )
+
+    def _traffic(self) -> dict[str, Traffic]:
+        return {client_id: Traffic.of(session.stats) for client_id, session in self._collector.sessions.items()}
+
+    def _session(self, client_id: str) -> HostSession:
+        link = self._world.links.get(client_id, Link())
+        return HostSession(
+            client_id,
+            self._world.keys[client_id],
+            address=link.address,
+            max_payload=link.max_payload,
+            baud=link.baud,
+            rto_s=link.rto_s,
+            rng=rng_for(self._plan.seed, Stream.LINK, client_id=client_id),
+        )

@@ -1,0 +1,133 @@
+"""The run directory: created once, exported from the ledgers, sufficient to resume and to reproduce."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from byzantiny.errors import ByzantinyError
+from byzantiny.experiment.config import Experiment, parse_experiment
+from byzantiny.ledger import Ledger
+from byzantiny.records import ClientRow, Final, Manifest, RoundRow
+
+CONFIG = "experiment.json"
+MANIFEST = "manifest.json"
+
+
+class RunError(ByzantinyError):
+    """A run directory cannot be created, or is not one."""
+
+
+def create(parent: Path, run_id: str, experiment: Experiment) -> Path:
+    """Make `parent/run_id` with the resolved config in it. Raises RunError."""
+    path = parent / run_id
+    try:
+        path.mkdir(parents=True, exist_ok=False)
+    except FileExistsError as error:
+        raise RunError(f"{path} exists; resume it with `byzantiny resume {path}`, or choose another --out") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be created ({error.strerror}); choose another --out") from error
+    write_json(path / CONFIG, experiment.source)
+    return path
+
+
+def load_config(run_dir: Path) -> Experiment:
+    """Read a run directory's resolved config. Raises RunError and ConfigError."""
+    path = run_dir / CONFIG
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{run_dir} is not a run directory: it has no {CONFIG}") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error})") from error
+    return parse_experiment(table, where=str(path))
+
+
+def load_manifest(run_dir: Path) -> Manifest:
+    """Read a run directory's manifest. Raises RunError."""
+    path = run_dir / MANIFEST
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{run_dir} has no {MANIFEST}; it was interrupted before its first round, start it again"
+        ) from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(f"{path} cannot be read ({error})") from error
+
+
+def arm_dir(run_dir: Path, arm: str, seed: int) -> Path:
+    """Return the folder of one arm and seed."""
+    return run_dir / "arms" / arm / f"seed-{seed}"
+
+
+def open_ledger(folder: Path, *, keep_updates: bool) -> Ledger:
+    """Create or open the ledger of one arm and seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "ledger.sqlite"
+    return (
+        Ledger.open(path, keep_updates=keep_updates)
+        if path.exists()
+        else Ledger.create(path, keep_updates=keep_updates)
+    )
+
+
+def export(folder: Path, ledger: Ledger) -> tuple[list[RoundRow], list[ClientRow]]:
+    """Write rounds.jsonl and clients.jsonl from the ledger, which is the truth, and return the rows."""
+    rounds = [msgspec.convert(row, RoundRow) for row in ledger.rows("round")]
+    clients = [msgspec.convert(row, ClientRow) for row in ledger.rows("client")]
+    _write_lines(folder / "rounds.jsonl", rounds)
+    _write_lines(folder / "clients.jsonl", clients)
+    return rounds, clients
+
+
+def finish(folder: Path, rounds: list[RoundRow]) -> Final:
+    """Write final.json: the outcome of one arm and seed whose last round is closed."""
+    accuracies = [row.accuracy for row in rounds if row.accuracy is not None]
+    tail = accuracies[-max(1, len(accuracies) // 10) :]
+    final = Final(
+        arm=rounds[0].arm,
+        seed=rounds[0].seed,
+        accuracy=accuracies[-1],
+        accuracy_last_tenth=sum(tail) / len(tail),
+        rounds=len(rounds),
+        no_aggregate=sum(row.outcome != "aggregated" for row in rounds),
+        accepted=sum(row.accepted for row in rounds),
+        refused=sum(row.refused for row in rounds),
+        bytes_up=sum(row.bytes_up for row in rounds),
+        bytes_down=sum(row.bytes_down for row in rounds),
+        wall_s=round(sum(row.wall_s for row in rounds), 3),
+        model_sha256=rounds[-1].model_sha256,
+    )
+    write_json(folder / "final.json", final.to_dict())
+    return final
+
+
+def load_final(folder: Path) -> Final | None:
+    """Return the outcome of a finished arm and seed; None while it is not finished."""
+    path = folder / "final.json"
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Final)
+    except msgspec.DecodeError as error:
+        raise RunError(
+            f"{path} cannot be read ({error}); delete it and resume the run to have it written again"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of one."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    os.replace(temporary, path)  # noqa: PTH105 - atomic, and Path.replace says nothing more
+
+
+def _write_lines(path: Path, rows: list[RoundRow] | list[ClientRow]) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    os.replace(temporary, path)  # noqa: PTH105 - as above

@@ -1,0 +1,165 @@
+"""The Byzantine client: a relay in front of its own honest body (SPEC 7).
+
+Towards its body it plays coordinator, so it holds the honest codes; it crafts; towards the real coordinator it plays
+client with that device's keys. Both are the ordinary sans-I/O machines, so whatever the adversary does has to fit the
+wire, on every body, boards included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from byzantiny.attacks import AttackContext
+from byzantiny.bodies.base import DeviceSpec
+from byzantiny.updates import UpdateBatch, quantize_rows, weighted_squared_norms
+from byzantiny.wire.auth import derive_keys
+from byzantiny.wire.codec import split_update
+from byzantiny.wire.device import DeviceIdentity, DeviceMachine, TrainRequest
+from byzantiny.wire.host import Greeted, HostSession, Rebooted, RoundWork, Step, UpdateReceived
+from byzantiny.wire.messages import Hello, Offer, Reason, Verdict
+from byzantiny_models.networks import Layout
+from byzantiny_models.rng import Stream, rng_for
+
+Codes = npt.NDArray[np.int8]
+
+
+class UpdateAttack(Protocol):
+    """An attack on updates, as the zoo of `byzantiny.attacks` makes them."""
+
+    def craft(self, context: AttackContext) -> npt.NDArray[np.float64]:
+        """Return the rows the adversary would like to send, in grid steps."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPlan:
+    """What one Byzantine client does, and when."""
+
+    attack: UpdateAttack
+    start_round: int = 1
+    fit_bound: bool = True
+    """Scale what was crafted into the announced L2 bound: beyond it an update is refused, which no adversary wants."""
+
+
+@dataclass
+class Relay:
+    """One Byzantine client. `up` is the coordinator's side, `down` its own body's."""
+
+    spec: DeviceSpec
+    layout: Layout
+    plan: RelayPlan
+    rng: np.random.Generator
+    """Jitter of its own timers; the attack's randomness has its own key, per round."""
+    _machine: DeviceMachine | None = field(default=None, init=False)
+    _session: HostSession = field(init=False)
+    _request: TrainRequest | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._session = self._new_session()
+
+    @property
+    def next_due(self) -> float | None:
+        """When `on_time` wants to be called."""
+        return self._session.next_due
+
+    def from_coordinator(self, frame: bytes, now: float) -> tuple[list[bytes], list[bytes]]:
+        """Take one frame of the coordinator; return frames for (coordinator, body)."""
+        if self._machine is None:
+            return [], []
+        up, request = self._machine.on_frame(frame)
+        if request is None:
+            return list(up), []
+        self._request = request
+        work = RoundWork(round_num=request.offer.round_num, offer_body=request.offer_body, model=request.model)
+        return list(up), list(self._session.begin(work, now).frames)
+
+    def from_body(self, frame: bytes, now: float) -> tuple[list[bytes], list[bytes]]:
+        """Take one frame of its own body; return frames for (coordinator, body)."""
+        return self._take(self._session.on_frame(frame, now), now)
+
+    def on_time(self, now: float) -> tuple[list[bytes], list[bytes]]:
+        """Do what is due; return frames for (coordinator, body)."""
+        return self._take(self._session.on_time(now), now)
+
+    def _take(self, step: Step, now: float) -> tuple[list[bytes], list[bytes]]:
+        up: list[bytes] = []
+        down = list(step.frames)
+        for event in step.events:
+            if isinstance(event, Greeted | Rebooted):
+                up += self._power_on(event.hello)
+            elif isinstance(event, UpdateReceived):
+                down += self._session.conclude(event.xfer, Verdict.ACCEPTED, Reason.NONE, now).frames
+                up += self._forward(event.data)
+        return up, down
+
+    def _power_on(self, hello: Hello) -> list[bytes]:
+        """Become the device its body says it is; what the relay knew of the round is gone with the body's RAM."""
+        if self._machine is not None and self._machine.identity.boot_id == hello.boot_id:
+            return []
+        identity = DeviceIdentity(
+            client_id=self.spec.client_id,
+            keys=derive_keys(self.spec.secret),
+            address=self.spec.address,
+            boot_id=hello.boot_id,
+            max_payload=hello.max_payload,
+            rx_credit=hello.rx_credit,
+            fw_sha256=hello.fw_sha256,
+            build_id=hello.build_id,
+            caps=hello.caps,
+            max_object=hello.max_object,
+            n_samples=hello.n_samples,
+            data_sha256=hello.data_sha256,
+            layout_sha256=self.layout.sha256,
+            model_bytes=self.layout.model_bytes,
+            d=self.layout.d,
+            n_tensors=len(self.layout.tensors),
+        )
+        self._machine, self._request = DeviceMachine(identity), None
+        return [self._machine.banner()]
+
+    def _forward(self, update: bytes) -> list[bytes]:
+        request = self._request
+        if request is None or self._machine is None:
+            return []
+        manifest, _, payload = split_update(update)
+        honest = np.frombuffer(payload, dtype=np.int8)
+        codes = craft(self.plan, honest, request.offer, self.layout, self.spec.client_id)
+        return list(self._machine.provide(codes, manifest.n_samples))
+
+    def _new_session(self) -> HostSession:
+        return HostSession(
+            self.spec.client_id,
+            derive_keys(self.spec.secret),
+            address=self.spec.address,
+            max_payload=self.spec.max_payload,
+            rng=self.rng,
+        )
+
+
+def craft(plan: RelayPlan, honest: Codes, offer: Offer, layout: Layout, client_id: str) -> Codes:
+    """Turn honest codes into the codes this adversary sends: craft, fit the announced bound, put on the grid.
+
+    Knowledge is `own`: the context holds the client's own honest row and nothing else.
+    """
+    if offer.round_num < plan.start_round:
+        return honest
+    rng = rng_for(offer.seed, Stream.ATTACK, round_num=offer.round_num, client_id=client_id)
+    own = honest.astype(np.float64)[None, :]
+    rows = plan.attack.craft(AttackContext(honest=own, own=own, n=1, f=1, rng=rng, round_num=offer.round_num))
+    codes = quantize_rows(rows, rng)
+    if plan.fit_bound and offer.l2_bound:
+        codes = _fit(codes, offer, layout, rng)
+    return codes[0]
+
+
+def _fit(codes: Codes, offer: Offer, layout: Layout, rng: np.random.Generator) -> Codes:
+    """Scale a row that exceeds the bound down to it, keeping its direction (SR keeps it unbiased)."""
+    batch = UpdateBatch.from_rows(codes, layout=layout, shifts=offer.shifts)
+    norm = float(np.sqrt(np.float64(weighted_squared_norms(batch)[0])))
+    if norm <= offer.l2_bound:
+        return codes
+    return quantize_rows(codes.astype(np.float64) * (offer.l2_bound / norm), rng)
