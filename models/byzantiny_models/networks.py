@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -144,7 +144,7 @@ class Layout:
         >>> Layout((TensorSpec("w", (2,), "int16", 14), TensorSpec("b", (1,), "int32", 12))).pack([1, -1, 2]).hex()
         '0100ffff02000000'
         """
-        model = self._checked(np.asarray(flat))
+        model = self.check(flat)
         return b"".join(
             model[where].astype("<i2" if spec.dtype == "int16" else "<i4").tobytes()
             for spec, where in zip(self.tensors, self.slices, strict=True)
@@ -166,7 +166,7 @@ class Layout:
         parts = [
             np.frombuffer(blob, "<i2" if t.dtype == "int16" else "<i4", t.elements, t.byte_offset) for t in self.tensors
         ]
-        return self._checked(np.concatenate(parts, dtype=np.int32))
+        return self.check(np.concatenate(parts, dtype=np.int32))
 
     def saturate(self, flat: ArrayLike) -> NDArray[np.int32]:
         """Return `min(max(flat, -limit), limit)` per coordinate, int32; the last axis is d.
@@ -217,7 +217,16 @@ class Layout:
             )
         return exponents
 
-    def _checked(self, model: NDArray[Any]) -> NDArray[np.int32]:
+    def check(self, flat: ArrayLike) -> NDArray[np.int32]:
+        """Return `flat` as int32 (d,) if it is a model of this layout.
+
+        Raises:
+            LayoutError: not an integer array of shape (d,), or a coordinate beyond its tensor's limit.
+
+        >>> Layout((TensorSpec("w", (2,), "int16", 14),)).check([1, -1]).dtype.name
+        'int32'
+        """
+        model = np.asarray(flat)
         if model.shape != (self.d,) or model.dtype.kind not in "iu":
             raise LayoutError(
                 f"a model of shape {model.shape} and type {model.dtype}: need integers of shape ({self.d},)"

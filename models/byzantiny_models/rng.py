@@ -21,6 +21,9 @@ from byzantiny_models.errors import InvalidValueError
 MAX_SAMPLES = 65_535
 """Samples one client may hold: swap indices of the sample order are 16 bits."""
 
+Key = tuple[int, int]
+"""The two u32 words of a stream's key."""
+
 _DOMAIN = b"byzantiny-rng-1"
 _CLIENT_ID = re.compile(r"[a-z0-9-]{0,16}\Z")
 
@@ -39,7 +42,7 @@ class Stream(IntEnum):
     LINK = 8
 
 
-def derive_key(seed: int, client_id: str, round_num: int, stream: int) -> tuple[int, int]:
+def derive_key(seed: int, client_id: str, round_num: int, stream: int) -> Key:
     """Return the key `(k0, k1)` of one stream of one client in one round.
 
     `(k0, k1)` = first 8 bytes, two little-endian u32, of
