@@ -14,7 +14,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from byzantiny.wire import messages
+from byzantiny_models.encoding import MAX_L2_BOUND
+from byzantiny_models.inference import HIDDEN_ERROR_FRAC, layer_plans
+from byzantiny_models.networks import LIMITS, MASTER_FRAC, NETWORKS, WEIGHT_FRAC, Network
+from byzantiny_models.quantization import EXP_LUT
+from byzantiny_models.rng import Stream
+from byzantiny_models.training import LR_SHIFTS
 
 GENERATED = Path(__file__).resolve().parents[1] / "core" / "generated"
 COMMAND = "python -m byzantiny_firmware.headers"
@@ -48,7 +56,7 @@ STRUCTS: dict[str, tuple[struct.Struct, tuple[str, ...]]] = {
         ("magic", "proto", "kind", "key_id", "device_id", "round", "offer_sha256", "counter", "n_samples", "payload_bytes",
          "payload_sha256"),
     ),
-    "DATASET": (messages.DATASET_HEADER, ("magic", "n", "features", "classes", "zero")),
+    "DATASET_HEADER": (messages.DATASET_HEADER, ("magic", "n", "features", "classes", "zero")),
 }
 """The structures on the wire and the names of their fields, in order; pad bytes have no name."""
 
@@ -125,6 +133,8 @@ def wire_header() -> str:
             lines.append(f"#define BYZ_{prefix}_ALL {sum(member.value for member in _members(members))}U")
         elif [member.value for member in _members(members)] == list(range(len(_members(members)))):
             lines.append(f"#define BYZ_{prefix}_COUNT {len(_members(members))}U")
+        if not issubclass(members, enum.IntFlag):  # every value is below 32: bit v says that v is known
+            lines.append(f"#define BYZ_{prefix}_KNOWN 0x{sum(1 << member.value for member in _members(members)):08x}U")
     for prefix, (layout, names) in STRUCTS.items():
         lines += ["", f"/* {prefix}: byte offsets */"]
         fields = field_offsets(layout, names)
@@ -151,8 +161,144 @@ def _members(members: type[enum.IntEnum] | type[enum.IntFlag]) -> list[enum.IntE
     return list(members.__members__.values())
 
 
+def crc32c_table(bits: int) -> list[int]:
+    """The table that advances a reflected CRC-32C by `bits` bits at a time (RFC 3720 B.4: polynomial 0x1edc6f41).
+
+    >>> [f"{entry:08x}" for entry in crc32c_table(4)[:3]]
+    ['00000000', '105ec76f', '20bd8ede']
+    """
+    table = []
+    for index in range(1 << bits):
+        crc = index
+        for _ in range(bits):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        table.append(crc)
+    return table
+
+
+def _array(declaration: str, values: Sequence[str], per_line: int) -> list[str]:
+    rows = [values[i : i + per_line] for i in range(0, len(values), per_line)]
+    return [f"{declaration} = {{", *("    " + ", ".join(row) + "," for row in rows), "};"]
+
+
+TABLES_SOURCE = "byzantiny_models.quantization and .training"
+
+
+def tables_header() -> str:
+    """`byz_tables.h`: the declarations of the tables, and the limits that C and NumPy must agree on."""
+    return "\n".join([
+        *_opening(TABLES_SOURCE, "Constant tables, and the limits that C and NumPy share."), "#ifndef BYZ_TABLES_H",
+        "#define BYZ_TABLES_H", "", '#include "../byz_codes.h"', '#include "../byz_fixed.h"', '#include "../byz_train.h"', "",
+        "/* round(65535 * exp(-d / 8)): d is how far a Q3 logit lies below the largest. */",
+        f"extern const uint16_t byz_exp[{len(EXP_LUT)}];", "",
+        "/* CRC-32C by four bits (boards), by eight (BYZ_NATIVE). */", "extern const uint32_t byz_crc_nibble[16];",
+        "#if defined(BYZ_NATIVE)", "extern const uint32_t byz_crc_byte[256];", "#endif", "",
+        f"BYZ_ASSERT(BYZ_WEIGHT_MAX == {LIMITS['int16']}, weight_max);",
+        f"BYZ_ASSERT(BYZ_BIAS_MAX == {LIMITS['int32']}, bias_max);",
+        f"BYZ_ASSERT(BYZ_WEIGHT_FRAC == {MASTER_FRAC}, weight_frac);",
+        f"BYZ_ASSERT(BYZ_LR_SHIFT_MIN == {LR_SHIFTS[0]} && BYZ_LR_SHIFT_MAX == {LR_SHIFTS[-1]}, lr_shift);",
+        f"BYZ_ASSERT(BYZ_L2_BOUND_MAX == {MAX_L2_BOUND - 1}U, l2_bound);",
+        *(f"BYZ_ASSERT(BYZ_STREAM_{stream.name} == {stream.value}, stream_{stream.name.lower()});"
+          for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING, Stream.CODES, Stream.INITIAL_MODEL)),
+        "", "#endif", "",
+    ])
+
+
+def tables_source() -> str:
+    """`byz_tables.c`: the exponential and the CRC tables."""
+    return "\n".join([
+        *_opening(TABLES_SOURCE, "Constant tables."), '#include "byz_tables.h"', "",
+        *_array("const uint16_t byz_exp[256]", [f"{int(value)}U" for value in np.asarray(EXP_LUT)], 16), "",
+        *_array("const uint32_t byz_crc_nibble[16]", [f"0x{value:08x}U" for value in crc32c_table(4)], 8), "",
+        "#if defined(BYZ_NATIVE)",
+        *_array("const uint32_t byz_crc_byte[256]", [f"0x{value:08x}U" for value in crc32c_table(8)], 8), "#endif", "",
+    ])
+
+
+def _identifier(network: Network) -> str:
+    return network.name.replace("-", "_")
+
+
+NETWORKS_SOURCE = "byzantiny_models.networks.NETWORKS"
+
+
+def networks_header() -> str:
+    """`byz_networks.h`: every network by name and by index, and its sizes for static buffers."""
+    lines = [*_opening(NETWORKS_SOURCE, "The networks."), "#ifndef BYZ_NETWORKS_H", "#define BYZ_NETWORKS_H", "",
+             '#include "../byz_network.h"', ""]
+    for network in NETWORKS.values():
+        name, layout = _identifier(network), network.layout
+        units = [layer.outputs for layer in network.layers]
+        lines += [f"extern const byz_network_t byz_net_{name};"]
+        sizes = {"D": layout.d, "MODEL_BYTES": layout.model_bytes, "TENSORS": len(layout.tensors),
+                 "FEATURES": network.features, "CLASSES": network.classes, "MAX_UNITS": max(units),
+                 "HIDDEN_UNITS": sum(units[:-1])}
+        lines += [f"#define BYZ_NET_{name.upper()}_{size} {value}U" for size, value in sizes.items()] + [""]
+    lines += ["/* All of them, in the order of the definition. */", f"#define BYZ_NETWORK_COUNT {len(NETWORKS)}U",
+              "extern const byz_network_t *const byz_networks[BYZ_NETWORK_COUNT];", "", "#endif", ""]
+    return "\n".join(lines)
+
+
+def _check_fits_core(network: Network) -> None:
+    for tensor in network.layout.tensors:
+        if tensor.dtype == "int32" and tensor.byte_offset % 4:
+            raise ValueError(f"{network.name}: {tensor.name} lies at byte {tensor.byte_offset}, the core reads it aligned to 4")
+    if len(network.layout.tensors) > messages.MAX_TENSORS:
+        raise ValueError(f"{network.name} has {len(network.layout.tensors)} tensors; an offer has room for {messages.MAX_TENSORS}")
+
+
+def _layer_row(network: Network, index: int) -> str:
+    plan = layer_plans(network)[index]  # refuses what could overflow
+    values = {
+        "inputs": plan.inputs,
+        "outputs": plan.outputs,
+        "relu": int(plan.hidden),
+        "requant_shift": plan.k,
+        "error_shift": WEIGHT_FRAC + plan.error_frac - HIDDEN_ERROR_FRAC if index else 0,
+        "weight_step": plan.error_frac + plan.input_frac - MASTER_FRAC,
+        "bias_step": plan.error_frac - plan.bias_frac,
+        "kernel": 2 * index,
+        "bias": 2 * index + 1,
+    }
+    return "    { " + ", ".join(f".{field} = {value}" for field, value in values.items()) + " },"
+
+
+def networks_source() -> str:
+    """`byz_networks.c`: the tables that the core walks."""
+    lines = [*_opening(NETWORKS_SOURCE, "The networks as tables of layers and tensors."), '#include "byz_networks.h"', ""]
+    for network in NETWORKS.values():
+        _check_fits_core(network)
+        name, layout = _identifier(network), network.layout
+        units = [layer.outputs for layer in network.layers]
+        lines.append(f"static const byz_dense_t {name}_layers[{len(network.layers)}] = {{")
+        lines += [_layer_row(network, index) for index in range(len(network.layers))]
+        lines += ["};", "", f"static const byz_tensor_t {name}_tensors[{len(layout.tensors)}] = {{"]
+        lines += [
+            f"    {{ .elements = {t.elements}, .flat_offset = {t.offset}, .byte_offset = {t.byte_offset}, "
+            f".is_bias = {int(t.dtype == 'int32')}, .frac = {t.frac} }}, /* {t.name} */"
+            for t in layout.tensors
+        ]
+        digest = [f"0x{byte:02x}" for byte in layout.sha256]
+        lines += [
+            "};", "", f"const byz_network_t byz_net_{name} = {{", f'    .name = "{network.name}",',
+            f"    .layers = {name}_layers,", f"    .tensors = {name}_tensors,", f"    .n_layers = {len(network.layers)},",
+            f"    .n_tensors = {len(layout.tensors)},", f"    .features = {network.features},",
+            f"    .classes = {network.classes},", f"    .max_units = {max(units)},",
+            f"    .hidden_units = {sum(units[:-1])},", f"    .d = {layout.d},", f"    .model_bytes = {layout.model_bytes},",
+            "    .layout_sha256 = { " + ", ".join(digest[:16]) + ",", "                       " + ", ".join(digest[16:]) + " },",
+            "};", "",
+        ]
+    lines += ["const byz_network_t *const byz_networks[BYZ_NETWORK_COUNT] = {",
+              *(f"    &byz_net_{_identifier(network)}," for network in NETWORKS.values()), "};", ""]
+    return "\n".join(lines)
+
+
 GENERATORS: dict[str, Callable[[], str]] = {
     "byz_wire.h": wire_header,
+    "byz_tables.h": tables_header,
+    "byz_tables.c": tables_source,
+    "byz_networks.h": networks_header,
+    "byz_networks.c": networks_source,
 }
 """File name -> generator, in `core/generated/`."""
 

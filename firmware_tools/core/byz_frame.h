@@ -1,6 +1,7 @@
 /* One frame (docs/wire.md 1 and 2): header, payload, CRC; the checks in the order of the page. No COBS here.
  *
- * `byz_frame_decode` accepts exactly what the page allows for the direction, so whoever holds a decoded frame may read a
+ * `byz_frame_decode` counts under SIZE what no receiver has room for (20 + 4096 bytes); a smaller receiver checks its own
+ * room first. It accepts exactly what the page allows for the direction, so whoever holds a decoded frame may read a
  * control payload at the offsets of generated/byz_wire.h without looking at its length again.
  */
 #ifndef BYZ_FRAME_H

@@ -6,7 +6,7 @@
 
 typedef struct {
     uint32_t state[8];
-    uint32_t bytes; /* hashed so far; at most 2^29 - 1, which every object of the wire is far below */
+    uint32_t bytes; /* hashed so far; below 2^32, which every object of the wire is */
     uint8_t block[64];
 } byz_sha256_t;
 
