@@ -71,7 +71,8 @@ class Diagnostics:
             if values is None:
                 return None
             mean: NDArray[np.float64] = np.full(len(total), np.nan)
-            return np.divide(share.T @ values, total, out=mean, where=total > 0)
+            np.divide(share.T @ values, total, out=mean, where=total > 0)
+            return mean
 
         return Diagnostics(
             rule=self.rule,

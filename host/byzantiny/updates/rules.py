@@ -1,0 +1,65 @@
+"""What every rule of a pipeline has in common: its card for `byzantiny list`, its limits, its way into a zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, TypeAlias
+
+from byzantiny.updates.errors import BeyondLimitError, PipelineError
+
+State: TypeAlias = Any
+"""What a rule carries from round to round: None, numbers, strings, bytes, NumPy arrays, and lists and dicts of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleInfo:
+    """The card of a rule: what it computes, how far it may be trusted, what it costs, who published it."""
+
+    name: str
+    formula: str
+    limit: str
+    breakdown: str
+    cost: str
+    paper: str
+
+
+def require_clients(rule: str, n: int, least: int, because: str) -> None:
+    """Raise unless n rows are at least what the rule needs.
+
+    Raises:
+        BeyondLimitError: n < least. Nothing is clamped, no other rule takes over.
+
+    >>> require_clients("median", 4, 5, "f = 2 needs n >= 2f + 1")
+    Traceback (most recent call last):
+    byzantiny.updates.errors.BeyondLimitError: median of 4 rows: f = 2 needs n >= 2f + 1, that is 5; raise the quorum
+    """
+    if n < least:
+        raise BeyondLimitError(f"{rule} of {n} rows: {because}, that is {least}; raise the quorum")
+
+
+def require_f(rule: str, f: int | None) -> None:
+    """Raise unless f is a count of clients, or None for undeclared.
+
+    Raises:
+        PipelineError: not an integer, or negative.
+    """
+    if f is not None and (not isinstance(f, int) or isinstance(f, bool) or f < 0):
+        raise PipelineError(f"{rule}: f is {f!r}; it is a count of clients, an integer from 0")
+
+
+def load_zoo(builtin: Mapping[str, Any], group: str) -> dict[str, Callable[..., Any]]:
+    """Return the built-in rules and those that installed packages offer under an entry-point group.
+
+    Raises:
+        PipelineError: a package offers a name that is taken; nothing is overridden in silence.
+    """
+    zoo: dict[str, Callable[..., Any]] = dict(builtin)
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+        if point.name in zoo:
+            raise PipelineError(
+                f"entry point {point.value!r} of {group} is named {point.name!r}, which is taken; rename or remove it"
+            )
+        zoo[point.name] = point.load()
+    return zoo
