@@ -1,1 +1,22 @@
-"""preaggregators."""
+"""Pre-aggregators: one file per rule, one dictionary by name, and an entry-point group for rules from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from byzantiny.preaggregators.base import PreAggregator
+from byzantiny.preaggregators.norm_clip import NormClip
+from byzantiny.updates.rules import load_zoo
+
+PREAGGREGATORS: dict[str, Callable[..., PreAggregator]] = {
+    "norm-clip": NormClip,
+}
+"""The pre-aggregators of this package, by the name used in configurations."""
+
+
+def load_preaggregators() -> dict[str, Callable[..., PreAggregator]]:
+    """Return the built-in pre-aggregators and those of the entry-point group `byzantiny.preaggregators`."""
+    return load_zoo(PREAGGREGATORS, "byzantiny.preaggregators")
+
+
+__all__ = ["PREAGGREGATORS", "NormClip", "PreAggregator", "load_preaggregators"]
