@@ -1,1 +1,48 @@
-"""attacks."""
+"""Attacks: one file per attack, one dictionary by name, and an entry-point group for attacks from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from byzantiny.attacks.base import (
+    KNOWLEDGE,
+    Attack,
+    AttackContext,
+    AttackError,
+    AttackInfo,
+    DataAttack,
+    Knowledge,
+    UpdateAttack,
+    craft,
+)
+from byzantiny.attacks.label_flip import LabelFlip
+from byzantiny.attacks.sign_flip import SignFlip
+from byzantiny.updates.rules import load_zoo
+
+ATTACKS: dict[str, Callable[..., Attack]] = {
+    "label-flip": LabelFlip,
+    "sign-flip": SignFlip,
+}
+"""The attacks of this package, by the name used in configurations."""
+
+
+def load_attacks() -> dict[str, Callable[..., Attack]]:
+    """Return the built-in attacks and those of the entry-point group `byzantiny.attacks`."""
+    return load_zoo(ATTACKS, "byzantiny.attacks")
+
+
+__all__ = [
+    "ATTACKS",
+    "KNOWLEDGE",
+    "Attack",
+    "AttackContext",
+    "AttackError",
+    "AttackInfo",
+    "DataAttack",
+    "Knowledge",
+    "LabelFlip",
+    "SignFlip",
+    "UpdateAttack",
+    "craft",
+    "load_attacks",
+]
