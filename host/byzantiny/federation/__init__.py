@@ -1,0 +1,129 @@
+"""Federated learning as a pure function: `init(model) -> state`, `apply(state, updates) -> (state, diagnostics)`.
+
+The shape is FedJAX's (Ro, Suresh, Wu, arXiv 2108.02117): the state is explicit, immutable and storable, the
+randomness an argument, the diagnostics of every client part of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzantiny.federation.pipeline import Pipeline, build_pipeline
+from byzantiny.federation.state import ServerState
+from byzantiny.updates import AggregationError, AnyAggregate, Diagnostics, Layout, UpdateBatch
+
+__all__ = [
+    "Federation",
+    "Pipeline",
+    "RoundDiagnostics",
+    "ServerState",
+    "build_pipeline",
+    "server_step",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class RoundDiagnostics:
+    """What the pipeline did in a round: one `Diagnostics` per stage, the aggregator's last, all by client."""
+
+    round_num: int
+    client_ids: tuple[str, ...]
+    stages: tuple[Diagnostics, ...]
+    aggregate: AnyAggregate
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Whose update reached the result."""
+        return self.stages[-1].kept
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one JSON-ready record per stage and client."""
+        return [
+            {"round_num": self.round_num} | record for stage in self.stages for record in stage.records(self.client_ids)
+        ]
+
+
+@dataclass(frozen=True)
+class Federation:
+    """One algorithm: a layout and a defence.
+
+    Raises (from `apply`): AggregationError, when a rule is beyond its limit; the caller then closes the round as
+    `no-aggregate` with `skip`, and the model stays.
+
+    >>> from byzantiny.updates import TensorSpec
+    >>> layout = Layout((TensorSpec("w", (2,), "int16", 14),))
+    >>> federation = Federation(layout, build_pipeline([{"name": "median"}], f_declared=1))
+    >>> state = federation.init(np.array([100, 32_500], dtype=np.int32))
+    >>> codes = np.array([[1, 5], [2, 6], [-127, 127]], dtype=np.int8)
+    >>> batch = UpdateBatch.from_rows(codes, layout, shifts=(4,), client_ids=["dev-1", "dev-2", "dev-3"])
+    >>> state, diagnostics = federation.apply(state, batch, rng=np.random.default_rng(0))
+    >>> state.round_num, state.model.tolist(), diagnostics.kept.tolist()
+    (1, [116, 32512], [True, True, True])
+    """
+
+    layout: Layout
+    pipeline: Pipeline
+
+    def init(self, model: NDArray[np.int32]) -> ServerState:
+        """Return the state before round 1."""
+        rules = (*self.pipeline.stages, self.pipeline.aggregator)
+        return ServerState(0, self._checked(model).copy(), tuple(rule.init(self.layout) for rule in rules))
+
+    def apply(
+        self, state: ServerState, batch: UpdateBatch, rng: np.random.Generator
+    ) -> tuple[ServerState, RoundDiagnostics]:
+        """Return the state after the next round: screening, pre-aggregators, aggregator, server step."""
+        if batch.layout != self.layout:
+            raise AggregationError("updates of another layout than the federation's; aggregate each network by itself")
+        shifts, carried = batch.shifts, []
+        for stage, carry in zip(self.pipeline.stages, state.stages[:-1], strict=True):
+            batch, carry = stage.apply(batch, carry, rng)
+            carried.append(carry)
+        aggregate, carry = self.pipeline.aggregator.apply(batch, state.stages[-1], rng)
+        carried.append(carry)
+
+        model = server_step(self.layout, self._checked(state.model), aggregate, shifts)
+        stages = (*batch.trace, aggregate.diagnostics.for_clients(batch.mixing))
+        round_num = state.round_num + 1
+        return (
+            ServerState(round_num, model, tuple(carried)),
+            RoundDiagnostics(round_num, batch.client_ids, stages, aggregate),
+        )
+
+    def skip(self, state: ServerState) -> ServerState:
+        """Return the state after a round without an aggregate: the model and what the stages carry stay."""
+        return ServerState(state.round_num + 1, state.model, state.stages)
+
+    def _checked(self, model: NDArray[np.int32]) -> NDArray[np.int32]:
+        if model.dtype != np.int32 or model.shape != (self.layout.d,):
+            raise AggregationError(
+                f"a model of {model.dtype} {model.shape}: this layout needs int32 ({self.layout.d},)"
+            )
+        return model
+
+
+def server_step(
+    layout: Layout, model: NDArray[np.int32], aggregate: AnyAggregate, shifts: Sequence[int]
+) -> NDArray[np.int32]:
+    """Return `saturate(w + div_half_away(numerator * 2^shift, denominator))`, int32 (d,); a float rule's values rounded.
+
+    Raises:
+        AggregationError: an aggregate of another length, or a step that could leave int64.
+
+    Source: SPEC 4.
+
+    >>> from byzantiny.updates import Aggregate, TensorSpec
+    >>> layout = Layout((TensorSpec("w", (2,), "int16", 14), TensorSpec("b", (1,), "int32", 12)))
+    >>> halves = Aggregate(np.array([3, -3, 5]), np.int64(2), Diagnostics("median", np.array([True])))
+    >>> server_step(layout, np.zeros(3, dtype=np.int32), halves, (0, 2)).tolist()
+    [2, -2, 10]
+    """
+    if aggregate.values.shape != model.shape:
+        raise AggregationError(f"an aggregate of shape {aggregate.values.shape} for a model of {model.shape}")
+    per_coordinate = np.repeat(np.asarray(shifts, dtype=np.int64), [t.elements for t in layout.tensors])
+    return layout.saturate(model.astype(np.int64) + aggregate.step(per_coordinate))

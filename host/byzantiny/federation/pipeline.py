@@ -1,0 +1,122 @@
+"""A defence as entered in a table: screens, then pre-aggregators, then one aggregator, built from names."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from byzantiny.aggregators import Aggregator, load_aggregators
+from byzantiny.preaggregators import PreAggregator, load_preaggregators
+from byzantiny.screening import Screen, load_screening
+from byzantiny.updates import PipelineError
+
+Kind = Literal["screening", "pre-aggregator", "aggregator"]
+
+MOST_CLIENTS = 65_536
+"""Where the search for a pipeline's smallest n gives up."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The stages before the aggregator in order, and the aggregator."""
+
+    stages: tuple[Screen | PreAggregator, ...]
+    aggregator: Aggregator
+
+    @property
+    def name(self) -> str:
+        """The names of the rules, in order.
+
+        >>> build_pipeline([{"name": "norm-clip", "bound": 900}, {"name": "median"}]).name
+        'norm-clip + median'
+        """
+        return " + ".join(rule.name for rule in (*self.stages, self.aggregator))
+
+    @property
+    def min_clients(self) -> int:
+        """The fewest updates with which every stage gets as many rows as it needs.
+
+        Raises:
+            PipelineError: no number of clients up to 65,536 satisfies every stage.
+
+        >>> build_pipeline([{"name": "norm-clip", "bound": 900}, {"name": "median"}], f_declared=3).min_clients
+        7
+        """
+        for n in range(1, MOST_CLIENTS + 1):
+            if self._enough(n):
+                return n
+        raise PipelineError(f"{self.name}: no cohort of up to {MOST_CLIENTS} satisfies every stage; lower f_declared")
+
+    def _enough(self, n: int) -> bool:
+        rows = n
+        for stage in self.stages:
+            if rows < stage.min_clients:
+                return False
+            rows = stage.rows_out(rows)
+        return rows >= self.aggregator.min_clients
+
+
+def build_pipeline(stages: Sequence[Mapping[str, Any]], f_declared: int | None = None) -> Pipeline:
+    """Build a defence from `{"name": ..., parameter: value, ...}` records.
+
+    A rule with a parameter `f` gets `f_declared` unless its record gives one.
+
+    Raises:
+        PipelineError: an unknown name or parameter, a value the rule refuses, stages out of order, no aggregator.
+
+    >>> build_pipeline([{"name": "medain"}])
+    Traceback (most recent call last):
+    byzantiny.updates.errors.PipelineError: unknown rule 'medain'; did you mean 'median'? Known: mean, median, norm-clip
+    """
+    zoos: dict[Kind, dict[str, Callable[..., Any]]] = {
+        "screening": load_screening(),
+        "pre-aggregator": load_preaggregators(),
+        "aggregator": load_aggregators(),
+    }
+    kinds: list[Kind] = []
+    rules: list[Any] = []
+    for record in stages:
+        kind, factory = _find(record, zoos)
+        kinds.append(kind)
+        rules.append(_make(record, factory, f_declared))
+    ranks = [list(zoos).index(kind) for kind in kinds]
+    if kinds.count("aggregator") != 1 or ranks != sorted(ranks):
+        found = ", ".join(f"{rule.name} ({kind})" for rule, kind in zip(rules, kinds, strict=True)) or "nothing"
+        raise PipelineError(f"a pipeline of {found}: need screening, then pre-aggregators, then exactly 1 aggregator")
+    return Pipeline(tuple(rules[:-1]), rules[-1])
+
+
+def _find(
+    record: Mapping[str, Any], zoos: Mapping[Kind, Mapping[str, Callable[..., Any]]]
+) -> tuple[Kind, Callable[..., Any]]:
+    name = record.get("name")
+    for kind, zoo in zoos.items():
+        if name in zoo:
+            return kind, zoo[name]
+    known = sorted(rule for zoo in zoos.values() for rule in zoo)
+    raise PipelineError(f"unknown rule {name!r}{_nearest(str(name), known)} Known: {', '.join(known)}")
+
+
+def _make(record: Mapping[str, Any], factory: Callable[..., Any], f_declared: int | None) -> Any:
+    known = inspect.signature(factory).parameters
+    given = {key: value for key, value in record.items() if key != "name"}
+    for key in given:
+        if key not in known:
+            raise PipelineError(
+                f"{record['name']} has no parameter {key!r}{_nearest(key, list(known))} "
+                f"Known: {', '.join(known) or 'none'}"
+            )
+    if "f" in known and f_declared is not None:
+        given.setdefault("f", f_declared)
+    missing = [key for key, p in known.items() if p.default is inspect.Parameter.empty and key not in given]
+    if missing:
+        raise PipelineError(f"{record['name']} needs {', '.join(missing)}; add it to the stage")
+    return factory(**given)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ";"
