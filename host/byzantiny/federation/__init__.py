@@ -71,8 +71,8 @@ class Federation:
 
     def init(self, model: NDArray[np.int32]) -> ServerState:
         """Return the state before round 1."""
-        rules = (*self.pipeline.stages, self.pipeline.aggregator)
-        return ServerState(0, self._checked(model).copy(), tuple(rule.init(self.layout) for rule in rules))
+        carried = tuple(rule.init(self.layout) for rule in self.pipeline.rules)
+        return ServerState(0, self._checked(model).copy(), carried)
 
     def apply(
         self, state: ServerState, batch: UpdateBatch, rng: np.random.Generator
@@ -110,7 +110,9 @@ class Federation:
 def server_step(
     layout: Layout, model: NDArray[np.int32], aggregate: AnyAggregate, shifts: Sequence[int]
 ) -> NDArray[np.int32]:
-    """Return `saturate(w + div_half_away(numerator * 2^shift, denominator))`, int32 (d,); a float rule's values rounded.
+    """Return `saturate(w + div_half_away(numerator * 2^shift, denominator))`, int32 (d,).
+
+    A float rule's step is `round_half_away(values * 2^shift)`.
 
     Raises:
         AggregationError: an aggregate of another length, or a step that could leave int64.
@@ -123,7 +125,7 @@ def server_step(
     >>> server_step(layout, np.zeros(3, dtype=np.int32), halves, (0, 2)).tolist()
     [2, -2, 10]
     """
-    if aggregate.values.shape != model.shape:
-        raise AggregationError(f"an aggregate of shape {aggregate.values.shape} for a model of {model.shape}")
+    if aggregate.d != len(model):
+        raise AggregationError(f"an aggregate of {aggregate.d} coordinates for a model of {len(model)}; check the rule")
     per_coordinate = np.repeat(np.asarray(shifts, dtype=np.int64), [t.elements for t in layout.tensors])
     return layout.saturate(model.astype(np.int64) + aggregate.step(per_coordinate))

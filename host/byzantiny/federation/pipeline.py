@@ -33,7 +33,12 @@ class Pipeline:
         >>> build_pipeline([{"name": "norm-clip", "bound": 900}, {"name": "median"}]).name
         'norm-clip + median'
         """
-        return " + ".join(rule.name for rule in (*self.stages, self.aggregator))
+        return " + ".join(rule.name for rule in self.rules)
+
+    @property
+    def rules(self) -> tuple[Screen | PreAggregator | Aggregator, ...]:
+        """Every rule in order, the aggregator last."""
+        return (*self.stages, self.aggregator)
 
     @property
     def min_clients(self) -> int:
@@ -92,12 +97,12 @@ def build_pipeline(stages: Sequence[Mapping[str, Any]], f_declared: int | None =
 def _find(
     record: Mapping[str, Any], zoos: Mapping[Kind, Mapping[str, Callable[..., Any]]]
 ) -> tuple[Kind, Callable[..., Any]]:
-    name = record.get("name")
+    name = str(record.get("name"))
     for kind, zoo in zoos.items():
         if name in zoo:
             return kind, zoo[name]
     known = sorted(rule for zoo in zoos.values() for rule in zoo)
-    raise PipelineError(f"unknown rule {name!r}{_nearest(str(name), known)} Known: {', '.join(known)}")
+    raise PipelineError(f"unknown rule {name!r}{_nearest(name, known)} Known: {', '.join(known)}")
 
 
 def _make(record: Mapping[str, Any], factory: Callable[..., Any], f_declared: int | None) -> Any:

@@ -122,6 +122,11 @@ class Aggregate:
             )
         _freeze(self.numerator, self.denominator)
 
+    @property
+    def d(self) -> int:
+        """The number of coordinates."""
+        return len(self.numerator)
+
     @cached_property
     def values(self) -> NDArray[np.float64]:
         """The aggregate as float64 (d,), in grid steps: derived, never what the server steps with."""
@@ -156,6 +161,11 @@ class FloatAggregate:
                 f"aggregate of {self.diagnostics.rule} is {self.values.dtype} or not finite; it must be finite float64"
             )
         _freeze(self.values)
+
+    @property
+    def d(self) -> int:
+        """The number of coordinates."""
+        return len(self.values)
 
     def step(self, shift: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return `round_half_away(values * 2^shift)`, int64 (d,): the step in master units.
