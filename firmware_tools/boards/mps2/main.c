@@ -1,0 +1,81 @@
+/* The firmware: one client behind one serial line, all memory static. */
+#include "byz_client.h"
+#include "byz_hal.h"
+#include "byz_link.h"
+#include "byz_provision.h"
+#include "generated/byz_networks.h"
+
+#ifndef BYZ_BOARD_PAYLOAD
+#define BYZ_BOARD_PAYLOAD BYZ_DEFAULT_PAYLOAD /* the largest DATA payload the buffers have room for */
+#endif
+
+#define MODEL_WORDS ((BYZ_NET_MLP_64_32_10_MODEL_BYTES + 3U) / 4U)
+#define SCRATCH_BYTES BYZ_TRAIN_SCRATCH_BYTES(BYZ_NET_MLP_64_32_10_MAX_UNITS, BYZ_NET_MLP_64_32_10_HIDDEN_UNITS)
+
+static byz_client_t client;
+static byz_link_t line;
+static uint32_t model[MODEL_WORDS];
+static uint32_t work[MODEL_WORDS];
+static uint32_t scratch[SCRATCH_BYTES / 4U];
+static uint8_t tx[BYZ_CLIENT_FRAME_BYTES(BYZ_BOARD_PAYLOAD)];
+static uint8_t rx[BYZ_LINK_BYTES(BYZ_BOARD_PAYLOAD)];
+
+static void send(void *user, const uint8_t *frame, size_t bytes) {
+    (void)user;
+    byz_link_send(frame, bytes, byz_hal_putc);
+}
+
+static void training_begin(void *user) {
+    (void)user;
+    byz_hal_marker(1);
+}
+
+static void training_end(void *user, uint32_t steps) {
+    (void)user;
+    byz_hal_marker(steps << 1);
+}
+
+static uint32_t stack_bytes(void *user) {
+    (void)user;
+    return byz_hal_stack_bytes();
+}
+
+/* Everything that can be wrong here is wrong in the provisioning block. */
+BYZ_CHECK static int set_up(void) {
+    byz_client_config_t config;
+    byz_fill(&config, 0, sizeof config);
+    size_t bytes = 0;
+    const uint8_t *block = byz_hal_provision(&bytes);
+    const int status = byz_provision_load(&config, block, bytes);
+    if (status != BYZ_OK) return status;
+    if (config.max_payload > BYZ_BOARD_PAYLOAD) return BYZ_ERR_SPACE;
+    config.network = &byz_net_mlp_64_32_10;
+    config.caps = BYZ_CAP_TRAIN_INT8_SR | BYZ_CAP_INSTRUCTION_MARKERS;
+    config.model = model;
+    config.work = work;
+    config.scratch = scratch;
+    config.frame = tx;
+    size_t spare = 0;
+    config.order = byz_hal_spare_ram(&spare);
+    config.order_capacity = (uint32_t)(spare / sizeof *config.order);
+    config.send = send;
+    config.training_begin = training_begin;
+    config.training_end = training_end;
+    config.stack_bytes = stack_bytes;
+    return byz_client_init(&client, &config);
+}
+
+int main(void) {
+    byz_hal_init();
+    if (set_up() != BYZ_OK) byz_hal_park();
+    byz_link_init(&line, rx, sizeof rx);
+    byz_client_banner(&client);
+    for (;;) {
+        const int bytes = byz_link_receive(&line, byz_hal_getc());
+        if (bytes > 0) {
+            byz_client_on_frame(&client, rx, (size_t)bytes);
+        } else if (bytes < 0) {
+            byz_client_on_reject(&client, bytes == BYZ_ERR_SPACE ? BYZ_REJECT_SIZE : BYZ_REJECT_COBS);
+        }
+    }
+}

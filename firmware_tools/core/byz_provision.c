@@ -1,0 +1,25 @@
+/* Reads the provisioning block. An unprogrammed region (all ones, all zeros) fails at the magic, a torn one at the CRC. */
+#include "byz_provision.h"
+
+#include "byz_crc32c.h"
+
+int byz_provision_load(byz_client_config_t *config, const uint8_t *block, size_t bytes) {
+    if (bytes < BYZ_PROVISION_BYTES || byz_load32(block) != BYZ_PROVISION_MAGIC ||
+        byz_load16(block + 4) != BYZ_PROVISION_VERSION || byz_load32(block + 84) != byz_crc32c(block, 84)) {
+        return BYZ_ERR_ARGUMENT;
+    }
+    const uint32_t dataset_bytes = byz_load32(block + 68);
+    if (dataset_bytes > bytes - BYZ_PROVISION_BYTES) return BYZ_ERR_SPACE;
+    config->reset_reason = block[6];
+    byz_copy(config->device_id, block + 8, sizeof config->device_id);
+    byz_copy(config->secret, block + 24, sizeof config->secret);
+    config->address = byz_load16(block + 56);
+    config->max_payload = byz_load16(block + 58);
+    config->rx_credit = byz_load16(block + 60);
+    config->boot_id = byz_load32(block + 64);
+    byz_copy(config->fw_sha256, block + 72, sizeof config->fw_sha256);
+    config->build_id = byz_load32(block + 80);
+    config->dataset = block + BYZ_PROVISION_BYTES;
+    config->dataset_bytes = dataset_bytes;
+    return BYZ_OK;
+}
