@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from byzantiny.wire.messages import (
     Manifest,
     Offer,
     Reason,
+    Round,
 )
 
 OFFER_OBJECT_MIN_BYTES: Final = OFFER_FIXED_BYTES + 4 + TAG_BYTES
@@ -83,7 +85,10 @@ def decode_offer(body: bytes) -> Offer:
     """The fields of an offer's body, every limit checked; raises ObjectError(BAD_OFFER) naming what is wrong."""
     if not OFFER_FIXED_BYTES < len(body) <= OFFER_FIXED_BYTES + MAX_TENSORS:
         raise ObjectError(Reason.BAD_OFFER, f"an offer of {len(body)} bytes; 120 to 148 are possible")
-    magic, proto, kind, *fields, count, zero = OFFER_FIXED.unpack_from(body)
+    (
+        magic, proto, kind, round_num, seed, nonce, model, layout, model_bytes, l2_bound, deadline_ms, epochs, lr_shift,
+        count, zero,
+    ) = OFFER_FIXED.unpack_from(body)  # fmt: skip
     if (magic, proto, kind) != (MAGIC, PROTO, Kind.OFFER):
         raise ObjectError(
             Reason.BAD_OFFER, f"magic {magic!r}, proto {proto}, kind {kind} is no offer of version {PROTO}"
@@ -92,7 +97,10 @@ def decode_offer(body: bytes) -> Offer:
         raise ObjectError(
             Reason.BAD_OFFER, f"{len(body)} bytes and {count} tensors do not agree, or padding is not zero"
         )
-    offer = Offer(*fields, struct.unpack_from(f"{count}b", body, OFFER_FIXED_BYTES))
+    shifts = struct.unpack_from(f"{count}b", body, OFFER_FIXED_BYTES)
+    offer = Offer(
+        round_num, seed, nonce, model, layout, model_bytes, l2_bound, deadline_ms, epochs, lr_shift, shifts
+    )  # fmt: skip
     if offer.epochs < 1:
         raise ObjectError(Reason.BAD_OFFER, "epochs is 0; at least 1 is needed")
     if offer.lr_shift not in LR_SHIFTS:
@@ -172,3 +180,32 @@ def split_offer(blob: bytes) -> tuple[bytes, bytes]:
     if not OFFER_OBJECT_MIN_BYTES <= len(blob) <= OFFER_OBJECT_MAX_BYTES:
         raise ObjectError(Reason.BAD_OFFER, f"an offer object of {len(blob)} bytes; 136 to 164 are possible")
     return blob[:-TAG_BYTES], blob[-TAG_BYTES:]
+
+
+def judge_offer(
+    body: bytes, announced: Round, layout_sha256: bytes, model_bytes: int, n_tensors: int, oldest: int = 0
+) -> Offer | Reason:
+    """What a device makes of an offer's body whose tag is right: its fields, or the first reason that refuses it.
+
+    `oldest` is the round of the offer accepted before; the order is that of docs/wire.md 5.
+
+    >>> offer = Offer(1, 7, bytes(16), bytes(32), bytes(32), 4, 0, 60000, 1, 9, (3,))
+    >>> body = encode_offer(offer)
+    >>> announced = Round(1, len(body) + 16, hashlib.sha256(body).digest())
+    >>> judge_offer(body, announced, bytes(32), 4, 1) == offer, judge_offer(body, announced, bytes(32), 4, 2).name
+    (True, 'WRONG_LAYOUT')
+    """
+    values = OFFER_FIXED.unpack_from(body)
+    round_num, layout, size, count = values[3], values[7], values[8], values[13]
+    if round_num < oldest:
+        return Reason.STALE_ROUND
+    if round_num != announced.round_num:
+        return Reason.WRONG_ROUND
+    if hashlib.sha256(body).digest() != announced.offer_sha256:
+        return Reason.UNKNOWN_OFFER
+    if (layout, size, count) != (layout_sha256, model_bytes, n_tensors):
+        return Reason.WRONG_LAYOUT
+    try:
+        return decode_offer(body)
+    except ObjectError as error:
+        return error.reason
