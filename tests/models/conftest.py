@@ -1,0 +1,16 @@
+"""What the tests of the models share."""
+
+import importlib.util
+import pathlib
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def pure() -> ModuleType:
+    """The independent derivation in plain Python integers (pure_step.py)."""
+    spec = importlib.util.spec_from_file_location("pure_step", pathlib.Path(__file__).parent / "pure_step.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
