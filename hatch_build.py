@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -10,7 +12,18 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 class NativeBuildHook(BuildHookInterface[Any]):
     """Runs before the wheel (editable or not) is put together."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Mark the wheel as platform-specific."""
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        """Compile what is out of date, and mark the wheel as platform-specific."""
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
+        if self.target_name != "wheel":
+            return
+        # The builder is part of the package that is being built. Its modules import the standard library only, so the
+        # build environment needs nothing but hatchling and ziglang.
+        sys.path.insert(0, str(Path(self.root) / "firmware_tools"))
+        try:
+            from byzantiny_firmware import build  # noqa: PLC0415
+        finally:
+            sys.path.pop(0)
+        for path in build.build_all():
+            self.app.display_info(f"built {path.name}")
