@@ -1,1 +1,20 @@
-"""cli."""
+"""The command line: thin. It parses, calls, prints; everything it does can be done from Python."""
+
+from __future__ import annotations
+
+import sys
+
+from byzantiny.cli.errors import USER_ERRORS, fail
+
+
+def main() -> None:
+    """Run `byzantiny`; every error a user can meet is one sentence and exit status 2."""
+    from byzantiny.cli.app import build_app
+
+    try:
+        build_app()()
+    except USER_ERRORS as error:
+        fail(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None

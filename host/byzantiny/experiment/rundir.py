@@ -53,9 +53,7 @@ def load_manifest(run_dir: Path) -> Manifest:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError as error:
-        raise RunError(
-            f"{run_dir} has no {MANIFEST}; it was interrupted before its first round, start it again"
-        ) from error
+        raise RunError(f"{run_dir} has no {MANIFEST}; it never began a round, start it again") from error
     except (OSError, msgspec.DecodeError) as error:
         raise RunError(f"{path} cannot be read ({error})") from error
 
@@ -115,9 +113,7 @@ def load_final(folder: Path) -> Final | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Final)
     except msgspec.DecodeError as error:
-        raise RunError(
-            f"{path} cannot be read ({error}); delete it and resume the run to have it written again"
-        ) from error
+        raise RunError(f"{path} cannot be read ({error}); delete it and resume the run to write it again") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,12 +8,12 @@ wire, on every body, boards included.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from byzantiny.attacks import AttackContext
+from byzantiny.attacks import AttackContext, UpdateAttack
+from byzantiny.attacks import craft as craft_rows
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.updates import UpdateBatch, quantize_rows, weighted_squared_norms
 from byzantiny.wire.auth import derive_keys
@@ -25,14 +25,6 @@ from byzantiny_models.networks import Layout
 from byzantiny_models.rng import Stream, rng_for
 
 Codes = npt.NDArray[np.int8]
-
-
-class UpdateAttack(Protocol):
-    """An attack on updates, as the zoo of `byzantiny.attacks` makes them."""
-
-    def craft(self, context: AttackContext) -> npt.NDArray[np.float64]:
-        """Return the rows the adversary would like to send, in grid steps."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +135,15 @@ class Relay:
 def craft(plan: RelayPlan, honest: Codes, offer: Offer, layout: Layout, client_id: str) -> Codes:
     """Turn honest codes into the codes this adversary sends: craft, fit the announced bound, put on the grid.
 
-    Knowledge is `own`: the context holds the client's own honest row and nothing else.
+    Knowledge is `own`: the context holds the client's own honest row and nothing else; an attack that needs more raises
+    AttackError.
     """
     if offer.round_num < plan.start_round:
         return honest
     rng = rng_for(offer.seed, Stream.ATTACK, round_num=offer.round_num, client_id=client_id)
     own = honest.astype(np.float64)[None, :]
-    rows = plan.attack.craft(AttackContext(honest=own, own=own, n=1, f=1, rng=rng, round_num=offer.round_num))
+    context = AttackContext(honest=None, own=own, n=1, f=1, rng=rng, round_num=offer.round_num)
+    rows = craft_rows(plan.attack, context)
     codes = quantize_rows(rows, rng)
     if plan.fit_bound and offer.l2_bound:
         codes = _fit(codes, offer, layout, rng)

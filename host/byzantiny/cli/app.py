@@ -1,0 +1,137 @@
+"""The commands, and the sub-commands that other packages plug in (entry points `byzantiny.commands`)."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from byzantiny.cli import doctor as doctor_module
+from byzantiny.cli import listing
+from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
+from byzantiny.experiment import provenance
+from byzantiny.experiment.config import ConfigError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables and progress.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder that receives the run directory.")]
+Broker = Annotated[
+    str | None, typer.Option("--broker", help="mqtt://[user:password@]host[:port]; default: a private one is started.")
+]
+Run = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set training.shift=7.")
+]
+
+
+def build_app() -> typer.Typer:
+    """Put the command line together."""
+    app = typer.Typer(
+        name="byzantiny",
+        help="Federated learning on microcontrollers, some of which lie.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for command in (demo, run, resume, report, reproduce):
+        app.command()(command)
+    app.command("list")(list_)
+    app.command("ls", hidden=True)(list_)
+    app.command()(doctor)
+    for point in sorted(entry_points(group="byzantiny.commands"), key=lambda point: point.name):
+        app.add_typer(point.load(), name=point.name)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"byzantiny {provenance.version()}\n")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Federated learning on microcontrollers, some of which lie."""
+    del version
+
+
+def demo(
+    json: Json = False,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Run every arm with this many seeds (1, 2, ...).")] = 1,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds per arm; default 40.")] = None,
+    out: Out = Path("runs"),
+    broker: Broker = None,
+) -> None:
+    """Twelve clients, four of them Byzantine, three arms on the same seed: the smoke test, in under a minute."""
+    start_demo(Output(json), out=out, seeds=seeds, rounds=rounds, broker=broker)
+
+
+def run(
+    experiment: Annotated[
+        Path, typer.Argument(help="An experiment file, e.g. experiments/demo.toml.", metavar="EXPERIMENT")
+    ],
+    settings: Settings = None,
+    json: Json = False,
+    out: Out = Path("runs"),
+    broker: Broker = None,
+) -> None:
+    """Run an experiment: every arm with every seed, into a new run directory."""
+    start_run(Output(json), experiment, out=out, overrides=parse_settings(settings or []), broker=broker)
+
+
+def resume(run: Run, json: Json = False, broker: Broker = None) -> None:
+    """Go on with a run that was suspended (Ctrl-C) or killed; the result is the same, byte for byte."""
+    resume_run(Output(json), run, broker=broker)
+
+
+def report(run: Run, json: Json = False) -> None:
+    """Write report.html of a run from its files and print the table."""
+    open_report(Output(json), run)
+
+
+def reproduce(run: Run, json: Json = False) -> None:
+    """Run it again from its directory and say `identical`, or name the first round that differs."""
+    reproduce_run(Output(json), run)
+
+
+def list_(
+    what: Annotated[str | None, typer.Argument(help="One of the kinds; default: all.", metavar="[KIND]")] = None,
+    json: Json = False,
+) -> None:
+    """List aggregators, pre-aggregators, screening, attacks, tasks, networks, bodies and ports."""
+    listing.print_listing(what, json=json)
+
+
+def doctor(json: Json = False) -> None:
+    """Say what is installed, what is missing, and what is unavailable without it."""
+    doctor_module.print_diagnosis(json=json)
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """Parse `key=value` with TOML values; what is not TOML is a string.
+
+    >>> parse_settings(["rounds=3", "attack.name=sign-flip", "round.quorum = 0"])
+    {'rounds': 3, 'attack.name': 'sign-flip', 'round.quorum': 0}
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:  # pragma: no cover
+        import tomli as tomllib
+
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {setting}: write KEY=VALUE, e.g. --set training.shift=7")
+        try:
+            parsed[key.strip()] = tomllib.loads(f"value = {text.strip()}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed[key.strip()] = text.strip()
+    return parsed

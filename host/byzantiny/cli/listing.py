@@ -1,0 +1,78 @@
+"""`byzantiny list`: every zoo with its cards."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from byzantiny.aggregators import load_aggregators
+from byzantiny.attacks import load_attacks
+from byzantiny.bodies import body_names, port_names
+from byzantiny.experiment.config import ConfigError
+from byzantiny.preaggregators import load_preaggregators
+from byzantiny.screening import load_screening
+from byzantiny.suggest import unknown_name
+from byzantiny_models.networks import NETWORKS
+from byzantiny_models.tasks import TASKS
+
+Rows = list[dict[str, str]]
+
+
+def _cards(zoo: dict[str, Callable[..., Any]]) -> Rows:
+    return [{key: str(value) for key, value in dataclasses.asdict(rule.info).items()} for rule in zoo.values()]  # type: ignore[attr-defined]
+
+
+def _networks() -> Rows:
+    return [
+        {
+            "name": network.name,
+            "parameters": str(network.layout.d),
+            "model bytes": str(network.layout.model_bytes),
+            "features": str(network.features),
+            "classes": str(network.classes),
+        }
+        for network in NETWORKS.values()
+    ]
+
+
+KINDS: dict[str, Callable[[], Rows]] = {
+    "aggregators": lambda: _cards(load_aggregators()),
+    "preaggregators": lambda: _cards(load_preaggregators()),
+    "screening": lambda: _cards(load_screening()),
+    "attacks": lambda: _cards(load_attacks()),
+    "tasks": lambda: [{"name": name} for name in TASKS],
+    "networks": _networks,
+    "bodies": lambda: [{"name": name} for name in body_names()],
+    "ports": lambda: [{"name": name} for name in port_names()],
+}
+
+
+def print_listing(what: str | None, *, json: bool) -> None:
+    """Print one kind, or all. Raises ConfigError naming the nearest kind."""
+    if what is not None and what not in KINDS:
+        raise ConfigError(unknown_name("kind", what, KINDS))
+    chosen = {name: rows() for name, rows in KINDS.items() if what in (None, name)}
+    if json:
+        sys.stdout.write(json_module.dumps(chosen, indent=2) + "\n")
+        return
+    console = Console()
+    for name, rows in chosen.items():
+        console.print(_table(name, rows))
+
+
+def _table(title: str, rows: Rows) -> Table:
+    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    if not rows:
+        table.add_column("none yet")
+        return table
+    for column in rows[0]:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row.values())
+    return table

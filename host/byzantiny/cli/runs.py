@@ -1,0 +1,142 @@
+"""Starting, resuming, reporting and reproducing runs from the command line."""
+
+from __future__ import annotations
+
+import json as json_module
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from byzantiny.cli.errors import EXIT_SUSPENDED
+from byzantiny.cli.live import Live, print_table
+from byzantiny.coordinator import Suspended
+from byzantiny.experiment import rundir
+from byzantiny.experiment.config import Experiment, load_experiment
+from byzantiny.experiment.engine import Engine
+from byzantiny.experiment.reproduce import reproduce
+from byzantiny.report import ReportError, load_run, summary, write_report
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How to speak: tables and progress, or one JSON object."""
+
+    json: bool
+
+    def say(self, text: str) -> None:
+        """Print a line for people."""
+        if not self.json:
+            sys.stdout.write(text + "\n")
+
+    def give(self, value: Any) -> None:
+        """Print the object for machines."""
+        if self.json:
+            sys.stdout.write(json_module.dumps(value) + "\n")
+
+
+class StopFlag:
+    """Set by the first Ctrl-C; the second one is Python's own."""
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def __call__(self) -> bool:
+        """Whether the user asked to stop."""
+        return self._set
+
+    @contextmanager
+    def watching(self) -> Iterator[StopFlag]:
+        """Take SIGINT and SIGTERM while the block runs."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def note(number: int, _frame: object) -> None:
+            self._set = True
+            signal.signal(number, before[number])
+
+        try:
+            for number in before:
+                signal.signal(number, note)
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def start_demo(output: Output, *, out: Path, seeds: int, rounds: int | None, broker: str | None) -> None:
+    """Run the packaged demo."""
+    overrides: dict[str, Any] = {"seeds": list(range(1, seeds + 1))}
+    if rounds is not None:
+        overrides["rounds"] = rounds
+    with as_file(files("byzantiny.experiment") / "demo.toml") as path:
+        experiment = load_experiment(path, overrides)
+    _run_new(output, experiment, out, broker)
+
+
+def start_run(output: Output, path: Path, *, out: Path, overrides: Mapping[str, Any], broker: str | None) -> None:
+    """Run an experiment file into a new run directory."""
+    _run_new(output, load_experiment(path, overrides), out, broker)
+
+
+def resume_run(output: Output, run_dir: Path, *, broker: str | None) -> None:
+    """Go on with a run directory."""
+    _execute(output, rundir.load_config(run_dir), run_dir, broker)
+
+
+def open_report(output: Output, run_dir: Path) -> None:
+    """Write the report again and print the table."""
+    path = write_report(run_dir)
+    _conclude(output, run_dir, path, wall_s=None)
+
+
+def reproduce_run(output: Output, run_dir: Path) -> None:
+    """Run again and compare; exits with status 1 if a round differs."""
+    with Live(enabled=not output.json) as live:
+        outcome = reproduce(run_dir, live.on_event)
+    output.say(outcome.sentence)
+    output.give(
+        {"identical": outcome.identical, "rounds": outcome.rounds, "first_difference": outcome.first_difference}
+    )
+    if not outcome.identical:
+        raise SystemExit(1)
+
+
+def _run_new(output: Output, experiment: Experiment, out: Path, broker: str | None) -> None:
+    run_id = f"{experiment.base.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    _execute(output, experiment, rundir.create(out, run_id, experiment), broker)
+
+
+def _execute(output: Output, experiment: Experiment, run_dir: Path, broker: str | None) -> None:
+    started = time.perf_counter()
+    with StopFlag().watching() as stop, Live(enabled=not output.json) as live:
+        engine = Engine(listener=live.on_event, stop=stop, broker=broker, command=tuple(sys.argv))
+        try:
+            engine.run(experiment, run_dir)
+        except Suspended:
+            sys.stderr.write(f"suspended; nothing is lost. Go on with: byzantiny resume {run_dir}\n")
+            raise SystemExit(EXIT_SUSPENDED) from None
+    path: Path | None = None
+    try:
+        path = write_report(run_dir)
+    except ReportError as error:
+        sys.stderr.write(f"no report: {error}\n")
+    _conclude(output, run_dir, path, wall_s=time.perf_counter() - started)
+
+
+def _conclude(output: Output, run_dir: Path, report: Path | None, wall_s: float | None) -> None:
+    run = load_run(run_dir)
+    if output.json:
+        output.give({**summary(run), "run": str(run_dir), "wall_s": round(wall_s, 2) if wall_s is not None else None})
+        return
+    print_table(run)
+    output.say(f"run       {run_dir}")
+    if report is not None:
+        output.say(f"report    {report}")
+    if wall_s is not None:
+        output.say(f"wall time {wall_s:.1f} s")

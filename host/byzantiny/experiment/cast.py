@@ -1,0 +1,121 @@
+"""Who plays what: data, secrets and Byzantine clients of one arm, as a pure function of config, seed and task."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from byzantiny.attacks import load_attacks
+from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
+from byzantiny.suggest import unknown_name
+from byzantiny_models import datasets, partitions
+from byzantiny_models.rng import Stream, rng_for
+from byzantiny_models.tasks import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One client of one arm and seed."""
+
+    client_id: str
+    group: ClientGroup
+    secret: bytes
+    dataset: bytes
+    samples: int
+    byzantine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """All clients, the attack (None: nobody lies), and the hashes that pin the data."""
+
+    roles: tuple[Role, ...]
+    attack: Any
+    poisons_data: bool
+    partition_sha256: str
+
+    @property
+    def byzantine(self) -> list[str]:
+        """The ids of the Byzantine clients."""
+        return [role.client_id for role in self.roles if role.byzantine]
+
+
+def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
+    """Give every client its data and its part. Raises ConfigError."""
+    members = run.members()
+    shares = _split(run, seed, task, len(members))
+    attack = make_attack(run)
+    liars = set(byzantine_ids(run, seed)) if attack is not None else set()
+    poisons_data = attack is not None and hasattr(attack, "poison")
+    if poisons_data and run.attack.start_round > 1:
+        raise ConfigError(
+            f"attack.start_round = {run.attack.start_round}: {run.attack.name} poisons the data a device"
+            " holds, which acts from round 1; set it to 1"
+        )
+    roles = []
+    for (client_id, group), share in zip(members, shares, strict=True):
+        x, y = task.train_x[share], task.train_y[share]
+        if poisons_data and client_id in liars:
+            x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
+        blob = datasets.pack(x, y, task.classes)
+        roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars))
+    return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares))
+
+
+def secret_of(seed: int, client_id: str) -> bytes:
+    """Return an emulated device's secret; a real board's is provisioned and never derived.
+
+    >>> secret_of(1, "dev-01") == secret_of(1, "dev-01"), len(secret_of(1, "dev-02"))
+    (True, 32)
+    """
+    return hashlib.sha256(b"byzantiny-emulated-secret-1" + struct.pack("<Q16s", seed, client_id.encode())).digest()
+
+
+def byzantine_ids(run: RunConfig, seed: int) -> list[str]:
+    """Return who lies: the ids the config names, or as many as it says, drawn from the seed."""
+    chosen = run.attack.byzantine
+    if isinstance(chosen, list):
+        return chosen
+    ids = sorted(run.client_ids())
+    picked = rng_for(seed, Stream.ATTACK).choice(len(ids), size=chosen, replace=False)
+    return [ids[int(index)] for index in sorted(picked)]
+
+
+def make_attack(run: RunConfig) -> Any:
+    """Return the attack with its parameters; None for `none`. Raises ConfigError naming the nearest name."""
+    if run.attack.name == "none":
+        return None
+    zoo = load_attacks()
+    if run.attack.name not in zoo:
+        raise ConfigError(unknown_name("attack", run.attack.name, ["none", *zoo]))
+    factory = zoo[run.attack.name]
+    known = [name for name in inspect.signature(factory).parameters if name != "self"]
+    for name in run.attack.params:
+        if name not in known:
+            raise ConfigError(unknown_name(f"parameter of {run.attack.name}", name, known))
+    try:
+        return factory(**run.attack.params)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"attack {run.attack.name}: {error}") from error
+
+
+def _split(run: RunConfig, seed: int, task: Task, n: int) -> list[npt.NDArray[np.int64]]:
+    rng = rng_for(seed, Stream.PARTITION)
+    if run.partition.name == "iid":
+        return list(partitions.iid(rng, task.train_y, n))
+    return list(partitions.dirichlet(rng, task.train_y, n, run.partition.alpha, run.partition.min_samples))
+
+
+def _hash_shares(shares: Sequence[npt.NDArray[np.int64]]) -> str:
+    digest = hashlib.sha256()
+    for share in shares:
+        digest.update(struct.pack("<I", len(share)))
+        digest.update(np.ascontiguousarray(share, dtype="<i8").tobytes())
+    return digest.hexdigest()

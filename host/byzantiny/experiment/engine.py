@@ -1,0 +1,239 @@
+"""Runs an experiment: every arm with every seed, from its ledger, so that starting and resuming are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from byzantiny.coordinator import Coordinator, Plan, Surroundings
+from byzantiny.experiment import rundir
+from byzantiny.experiment.cast import Cast, make_cast
+from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
+from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
+from byzantiny.experiment.manifest import describe
+from byzantiny.experiment.world import Setting, World, open_world
+from byzantiny.federation import Federation, build_pipeline
+from byzantiny.ledger import Ledger
+from byzantiny.records import Final, RoundRow
+from byzantiny.suggest import unknown_name
+from byzantiny.transport.brokers import open_broker
+from byzantiny.wire.auth import derive_keys
+from byzantiny_models.networks import NETWORKS, Layout, Network, initial_model
+from byzantiny_models.tasks import TASKS, Task, load_task
+from byzantiny_models.training import accuracy
+
+DEFAULT_BOUND_PER_ROOT_D = 8
+"""The default L2 bound is this times ceil(sqrt(d)) grid steps: about twice an honest digits update at its largest, a
+fifteenth of a saturated row (127 sqrt(d)). docs/decisions/0004 has the measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How to run: who listens, who may stop it, and what stands in for the outside world in a test."""
+
+    listener: Listener
+    stop: Callable[[], bool] = lambda: False
+    entropy: Callable[[int], bytes] = os.urandom
+    broker: str | None = None
+    command: tuple[str, ...] = ()
+    cohorts: Mapping[tuple[str, int], Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
+    """Replays: (arm, seed) -> round -> the clients whose updates were accepted."""
+
+    def run(self, experiment: Experiment, run_dir: Path) -> list[Final]:
+        """Run whatever `run_dir` does not hold yet; its config must be this experiment's.
+
+        Raises ByzantinyError with the remedy; Suspended if `stop()` said so. Nothing recorded is lost by either.
+        """
+        started = time.perf_counter()
+        task = load_task(_known_task(experiment.base.task))
+        network = NETWORKS[task.network]
+        for arm, run in experiment.arms.items():
+            check_pipeline(arm, run, network.layout)
+        with ExitStack() as stack:
+            broker = self._open_broker(experiment, stack)
+            manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=broker[1])
+            rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
+            finals = [
+                self._run_arm(experiment, run_dir, task, network, (arm, seed), broker[0])
+                for seed in experiment.base.seeds
+                for arm in experiment.arms
+            ]
+        done = describe(
+            experiment,
+            run_dir.name,
+            task,
+            self.command,
+            broker_kind=broker[1],
+            finished=True,
+            wall_s=time.perf_counter() - started,
+        )
+        rundir.write_json(run_dir / rundir.MANIFEST, done.to_dict())
+        return finals
+
+    def _open_broker(self, experiment: Experiment, stack: ExitStack) -> tuple[str | None, str]:
+        if not any(group.transport == "mqtt" for group in experiment.base.clients):
+            return None, "none"
+        broker = stack.enter_context(open_broker(self.broker or experiment.base.mqtt.broker))
+        if broker.notice:
+            self.listener(Notice(broker.notice))
+        return broker.url, broker.kind
+
+    def _run_arm(
+        self,
+        experiment: Experiment,
+        run_dir: Path,
+        task: Task,
+        network: Network,
+        which: tuple[str, int],
+        broker: str | None,
+    ) -> Final:
+        arm, seed = which
+        run = experiment.arms[arm]
+        folder = rundir.arm_dir(run_dir, arm, seed)
+        count = len(experiment.arms) * len(run.seeds)
+        index = run.seeds.index(seed) * len(experiment.arms) + list(experiment.arms).index(arm) + 1
+        self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed))
+        held = rundir.load_final(folder)
+        if held is not None:
+            self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
+            return held
+        cast = make_cast(run, seed, task)
+        setting = Setting(
+            network=network.name,
+            layout=network.layout,
+            broker=broker,
+            fleet=hashlib.sha256(f"{run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12],
+            entropy=self.entropy,
+        )
+        with ExitStack() as stack:
+            ledger = stack.enter_context(rundir.open_ledger(folder, keep_updates=run.keep_updates))
+            stack.callback(rundir.export, folder, ledger)
+            world = open_world(run, seed, cast, setting)
+            stack.callback(world.close)
+            progress = _Progress(self.listener, run.rounds, count, index)
+            surroundings = self._surroundings(world, ledger, cast, task, network, progress, which)
+            plan = make_plan(run, arm, seed, network.layout)
+            federation = Federation(network.layout, build_pipeline(run.defence.pipeline, run.defence.f_declared))
+            Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
+            rounds, _ = rundir.export(folder, ledger)
+        final = rundir.finish(folder, rounds)
+        self.listener(ArmFinished(arm, seed, final.accuracy_last_tenth, final.wall_s))
+        return final
+
+    def _surroundings(
+        self,
+        world: World,
+        ledger: Ledger,
+        cast: Cast,
+        task: Task,
+        network: Network,
+        progress: Callable[[RoundRow], None],
+        which: tuple[str, int],
+    ) -> Surroundings:
+        def stop() -> bool:
+            world.check()
+            return self.stop()
+
+        return Surroundings(
+            transport=world.transport,
+            clock=world.clock,
+            ledger=ledger,
+            keys={role.client_id: derive_keys(role.secret) for role in cast.roles},
+            clients=world.clients,
+            evaluate=lambda model: accuracy(network, model, task.test_x, task.test_y),
+            entropy=self.entropy,
+            instructions=world.instructions,
+            stop=stop,
+            notice=lambda text: self.listener(Notice(text)),
+            on_round=progress,
+            links=world.links,
+            poll_s=world.poll_s,
+            cohorts=self.cohorts.get(which),
+        )
+
+
+class _Progress:
+    """Turns closed rounds into events with an estimate of the time left."""
+
+    def __init__(self, listener: Listener, rounds: int, count: int, index: int) -> None:
+        self._listener = listener
+        self._rounds = rounds
+        self._runs_after = count - index
+        self._started = time.perf_counter()
+        self._first: int | None = None
+
+    def __call__(self, row: RoundRow) -> None:
+        """Report one closed round."""
+        if self._first is None:
+            self._first = row.round_num
+        done = row.round_num - self._first + 1
+        per_round = (time.perf_counter() - self._started) / done
+        left = self._rounds - row.round_num + self._runs_after * self._rounds
+        self._listener(
+            RoundClosed(
+                arm=row.arm,
+                round_num=row.round_num,
+                rounds=self._rounds,
+                accuracy=row.accuracy,
+                accepted=row.accepted,
+                refused=row.refused,
+                bytes_up=row.bytes_up,
+                bytes_down=row.bytes_down,
+                eta_s=per_round * left,
+                seed=row.seed,
+                outcome=row.outcome,
+                reason=row.reason,
+            )
+        )
+
+
+def make_plan(run: RunConfig, arm: str, seed: int, layout: Layout) -> Plan:
+    """Turn a checked config into the coordinator's numbers."""
+    ids = tuple(run.client_ids())
+    cohort = run.round.cohort or len(ids)
+    bound = {"off": 0, "default": default_l2_bound(layout.d)}.get(str(run.round.l2_bound))
+    return Plan(
+        arm=arm,
+        seed=seed,
+        rounds=run.rounds,
+        clients=ids,
+        cohort_size=cohort,
+        quorum=run.round.quorum or cohort,
+        deadline_s=run.round.deadline_s,
+        epochs=run.training.epochs,
+        lr_shift=run.training.lr_shift,
+        shifts=layout.default_shifts(run.training.shift),
+        l2_bound=int(run.round.l2_bound) if bound is None else bound,
+    )
+
+
+def default_l2_bound(d: int) -> int:
+    """Return the bound of `round.l2_bound = "default"`, in grid steps.
+
+    >>> default_l2_bound(2410)
+    400
+    """
+    return DEFAULT_BOUND_PER_ROOT_D * math.isqrt(d - 1) + DEFAULT_BOUND_PER_ROOT_D
+
+
+def check_pipeline(arm: str, run: RunConfig, layout: Layout) -> None:
+    """Refuse what would fail in every round (P6): a quorum below the pipeline's minimum. Raises ConfigError."""
+    federation = Federation(layout, build_pipeline(run.defence.pipeline, run.defence.f_declared))
+    quorum = run.round.quorum or run.round.cohort or len(run.client_ids())
+    if quorum < federation.min_clients:
+        raise ConfigError(
+            f"arms.{arm}: a quorum of {quorum} is below the {federation.min_clients} clients that its defence needs "
+            f"with f_declared = {run.defence.f_declared}; raise the quorum, add clients or lower f_declared"
+        )
+
+
+def _known_task(name: str) -> str:
+    if name not in TASKS:
+        raise ConfigError(unknown_name("task", name, TASKS))
+    return name

@@ -1,0 +1,118 @@
+"""The manifest of a run: everything needed to say what ran, and to run it again."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from typing import Any
+
+import msgspec
+
+from byzantiny import kernels
+from byzantiny.experiment import provenance
+from byzantiny.experiment.cast import byzantine_ids, make_cast
+from byzantiny.experiment.config import Experiment, RunConfig
+from byzantiny.records import ArmInfo, Manifest
+from byzantiny.wire.messages import PROTO
+from byzantiny_models.networks import NETWORKS
+from byzantiny_models.tasks import Task
+
+
+def describe(
+    experiment: Experiment,
+    run_id: str,
+    task: Task,
+    command: tuple[str, ...],
+    *,
+    broker_kind: str,
+    finished: bool = False,
+    wall_s: float = 0.0,
+) -> Manifest:
+    """Return the manifest; data and partitions are those of the first seed."""
+    base = experiment.base
+    network = NETWORKS[task.network]
+    cast = make_cast(base, base.seeds[0], task)
+    commit, dirty = provenance.git_state()
+    return Manifest(
+        run_id=run_id,
+        name=base.name,
+        title=experiment.source.get("title", base.name),
+        created_utc=provenance.utc_now().isoformat(timespec="seconds"),
+        command=list(command),
+        config_sha256=experiment.sha256,
+        version=provenance.version(),
+        wire_version=PROTO,
+        git_commit=commit,
+        git_dirty=dirty,
+        python=sys.version.split()[0],
+        platform=sys.platform,
+        cpu=provenance.cpu(),
+        cores=provenance.cores(),
+        packages=provenance.packages(),
+        task={
+            "name": task.name,
+            "train_samples": len(task.train_y),
+            "test_samples": len(task.test_y),
+            "dataset_sha256": dataset_sha256(task),
+            "partition": base.partition.name,
+            "alpha": base.partition.alpha,
+            "partition_sha256": cast.partition_sha256,
+            "network": network.name,
+            "parameters": network.layout.d,
+            "layout_sha256": network.layout.sha256.hex(),
+        },
+        training=msgspec.to_builtins(base.training),
+        clients=[
+            {
+                "client_id": role.client_id,
+                "body": role.group.body,
+                "transport": role.group.transport,
+                "samples": role.samples,
+                "byzantine": any(role.client_id in _liars(run, base.seeds[0]) for run in experiment.arms.values()),
+            }
+            for role in cast.roles
+        ],
+        arms=[_arm(name, run, base.seeds[0]) for name, run in experiment.arms.items()],
+        seeds=list(base.seeds),
+        rounds=base.rounds,
+        broker=broker_kind,
+        kernels=kernels.backend(),
+        firmware=[],
+        finished=finished,
+        wall_s=round(wall_s, 3),
+    )
+
+
+def dataset_sha256(task: Task) -> str:
+    """Return the hash of a task's samples and labels, training then test."""
+    digest = hashlib.sha256()
+    for array in (task.train_x, task.train_y, task.test_x, task.test_y):
+        digest.update(str(array.shape).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _arm(name: str, run: RunConfig, seed: int) -> ArmInfo:
+    liars = _liars(run, seed)
+    attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
+    return ArmInfo(
+        name=name,
+        title=run.title or name,
+        attack=attack,
+        attack_start_round=run.attack.start_round if liars else None,
+        byzantine=liars,
+        defence=[_stage(stage) for stage in run.defence.pipeline],
+        target=run.target,
+    )
+
+
+def _liars(run: RunConfig, seed: int) -> list[str]:
+    return [] if run.attack.name == "none" else byzantine_ids(run, seed)
+
+
+def _stage(stage: dict[str, Any]) -> str:
+    return f"{stage['name']}{_params({key: value for key, value in stage.items() if key != 'name'})}"
+
+
+def _params(params: dict[str, Any]) -> str:
+    return f"({', '.join(f'{key}={value}' for key, value in params.items())})" if params else ""

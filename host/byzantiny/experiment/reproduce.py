@@ -1,0 +1,88 @@
+"""Run a run directory again and compare the global model after every round (P10).
+
+The accepted set of every round is replayed; bodies and transport may differ, because P1 says that they do not matter:
+everything runs on the memory transport, on the native body where it is installed.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byzantiny.bodies import body_names
+from byzantiny.experiment import rundir
+from byzantiny.experiment.config import Experiment, parse_experiment
+from byzantiny.experiment.engine import Engine
+from byzantiny.experiment.events import Listener
+from byzantiny.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """The verdict; `first_difference` names arm, seed and round."""
+
+    identical: bool
+    rounds: int
+    first_difference: str | None
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        if self.identical:
+            return f"identical: {self.rounds} rounds, every global model the same bytes"
+        return f"different: {self.first_difference}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    models: dict[int, str]
+    cohorts: dict[int, tuple[str, ...]]
+
+
+def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
+    """Run again in a temporary directory and compare. Raises RunError and ConfigError."""
+    experiment = rundir.load_config(run_dir)
+    recorded = {
+        (arm, seed): _read(rundir.arm_dir(run_dir, arm, seed))
+        for seed in experiment.base.seeds
+        for arm in experiment.arms
+        if (rundir.arm_dir(run_dir, arm, seed) / "ledger.sqlite").exists()
+    }
+    again = _in_memory(experiment, min((len(each.models) for each in recorded.values()), default=0))
+    rounds = 0
+    with tempfile.TemporaryDirectory(prefix="byzantiny-reproduce-") as folder:
+        path = rundir.create(Path(folder), "again", again)
+        Engine(listener, cohorts={which: each.cohorts for which, each in recorded.items()}).run(again, path)
+        for (arm, seed), before in recorded.items():
+            now = _read(rundir.arm_dir(path, arm, seed)).models
+            for round_num in sorted(now):
+                if before.models.get(round_num) != now[round_num]:
+                    return Reproduction(False, rounds, f"{arm}, seed {seed}, round {round_num}")
+                rounds += 1
+    return Reproduction(True, rounds, None)
+
+
+def _in_memory(experiment: Experiment, rounds: int) -> Experiment:
+    source: dict[str, Any] = copy.deepcopy(experiment.source)
+    body = "native" if "native" in body_names() else "numpy"
+    for group in source.get("clients", []):
+        group.update(body=body, transport="memory")
+    source["rounds"] = max(1, rounds)
+    source.pop("link", None)
+    return parse_experiment(source)
+
+
+def _read(folder: Path) -> _Recorded:
+    with Ledger.open(folder / "ledger.sqlite") as ledger:
+        rows = ledger.rows("round")
+        accepted: dict[int, list[str]] = {int(row["round_num"]): [] for row in rows}
+        for client in ledger.rows("client"):
+            if client["verdict"] == "accepted":
+                accepted[int(client["round_num"])].append(str(client["client_id"]))
+    return _Recorded(
+        models={int(row["round_num"]): str(row["model_sha256"]) for row in rows},
+        cohorts={number: tuple(sorted(ids)) for number, ids in accepted.items()},
+    )

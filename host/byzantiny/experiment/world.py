@@ -1,0 +1,217 @@
+"""The world of one arm: bodies, relays, ports and transports, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from byzantiny.bodies import load_bodies, load_ports
+from byzantiny.bodies.base import Body, DeviceSpec
+from byzantiny.bodies.ports import Ports
+from byzantiny.coordinator import ClientFacts, Clock, Link, RealClock, VirtualClock
+from byzantiny.experiment.cast import Cast, Role
+from byzantiny.experiment.config import ConfigError, RunConfig
+from byzantiny.fleet import Fleet, FleetThread, Member, Relay, RelayPlan
+from byzantiny.suggest import unknown_name
+from byzantiny.transport.base import Transport
+from byzantiny.transport.channel import Channel, Faults
+from byzantiny.transport.memory import MemoryTransport
+from byzantiny.transport.mqtt import MqttTransport
+from byzantiny.transport.mqtt_fleet import MqttFleetLink
+from byzantiny.transport.mqtt_names import MqttOptions
+from byzantiny.transport.router import Router
+from byzantiny.transport.serial_port import SerialTransport
+from byzantiny_models.networks import Layout
+from byzantiny_models.rng import Stream, rng_for
+
+PAYLOAD = {"memory": 4096, "mqtt": 4096, "serial": 240}
+"""Largest DATA payload by transport, unless the group says otherwise; 512 is the wire's limit on a serial line."""
+RTO_S = {"memory": 0.05, "mqtt": 0.5, "serial": 0.25}
+POLL_PUMPED_S = 0.002
+POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside the coordinator; `close` ends processes and threads."""
+
+    transport: Transport
+    clock: Clock
+    links: Mapping[str, Link]
+    clients: Mapping[str, ClientFacts]
+    instructions: Callable[[], dict[str, int]]
+    check: Callable[[], None]
+    """Raises what ended a fleet's thread."""
+    poll_s: float
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all arms share: the network, the broker, and where boot ids come from."""
+
+    network: str
+    layout: Layout
+    broker: str | None
+    fleet: str
+    entropy: Callable[[int], bytes]
+
+
+class _Builder:
+    """Collects the pieces of a world; one instance, one `build`."""
+
+    def __init__(self, run: RunConfig, seed: int, cast: Cast, setting: Setting) -> None:
+        self._run = run
+        self._seed = seed
+        self._cast = cast
+        self._setting = setting
+        self._stack = ExitStack()
+        self._by_client: dict[str, Transport] = {}
+        self._members: dict[str, list[Member]] = {"memory": [], "mqtt": []}
+        self._counted: list[tuple[str, Ports, int]] = []
+        self._checks: list[Callable[[], None]] = []
+
+    def build(self) -> World:
+        """Open everything; whatever was opened is closed again if a later piece fails."""
+        with self._stack:
+            self._place_groups()
+            clock, poll_s = self._open_memory()
+            self._open_mqtt()
+            close = self._stack.pop_all().close
+        roles = self._cast.roles
+        attack = self._run.attack.name
+        return World(
+            transport=Router(self._by_client),
+            clock=clock,
+            links={role.client_id: self._link(role) for role in roles},
+            clients={
+                role.client_id: ClientFacts(
+                    role.group.body, role.group.transport, role.byzantine, attack if role.byzantine else ""
+                )
+                for role in roles
+            },
+            instructions=self._instructions,
+            check=self._check,
+            poll_s=poll_s,
+            close=close,
+        )
+
+    def _place_groups(self) -> None:
+        for group in self._run.clients:
+            roles = [role for role in self._cast.roles if role.group is group]
+            if group.transport == "serial":
+                self._place_ports(roles)
+            else:
+                factory = _known("body", group.body, load_bodies())
+                body = factory([self._spec(role) for role in roles])
+                self._stack.callback(body.close)
+                for slot, role in enumerate(roles):
+                    self._members[group.transport].append(self._member(role, body, slot))
+
+    def _place_ports(self, roles: list[Role]) -> None:
+        """Serial clients: the coordinator opens their ports, except a Byzantine one's, which its relay opens."""
+        group = roles[0].group
+        factory = _known("serial body", group.body, load_ports())
+        ports = factory([self._spec(role) for role in roles])
+        self._stack.callback(ports.close)
+        for slot, role in enumerate(roles):
+            self._counted.append((role.client_id, ports, slot))
+            if self._relayed(role):
+                body = load_bodies()["port"]
+                tapped = body([self._spec(role)], urls=[ports.urls[slot]])
+                self._stack.callback(tapped.close)
+                self._members["memory"].append(self._member(role, tapped, 0))
+            else:
+                self._by_client[role.client_id] = SerialTransport(role.client_id, ports.urls[slot], baud=ports.baud)
+
+    def _open_memory(self) -> tuple[Clock, float]:
+        members = self._members["memory"]
+        if not members:
+            return RealClock(), POLL_S
+        fleet = Fleet(members)
+        virtual = not fleet.realtime and all(group.transport == "memory" for group in self._run.clients)
+        clock: Clock = VirtualClock() if virtual else RealClock()
+        memory: Transport = MemoryTransport(lambda frames: fleet.exchange(frames, clock.now()))
+        link = self._run.link
+        faults = Faults(**msgspec.structs.asdict(link))
+        if faults != Faults():
+            memory = Channel(memory, faults, seed=self._seed, clock=clock.now)
+        for member in members:
+            self._by_client[member.client_id] = memory
+        return clock, POLL_S if virtual else POLL_PUMPED_S
+
+    def _open_mqtt(self) -> None:
+        members = self._members["mqtt"]
+        if not members:
+            return
+        assert self._setting.broker is not None, "the engine opens a broker for a run with MQTT clients"
+        options = MqttOptions(version=self._run.mqtt.version, ca_file=self._run.mqtt.ca_file)
+        transport = MqttTransport(self._setting.broker, self._setting.fleet, options=options)
+        ids = [member.client_id for member in members]
+        link = MqttFleetLink(self._setting.broker, self._setting.fleet, ids, options=options)
+        thread = FleetThread(Fleet(members), link, time.monotonic)
+        self._stack.callback(thread.stop)
+        thread.start()
+        self._checks.append(thread.check)
+        for client_id in ids:
+            self._by_client[client_id] = transport
+
+    def _member(self, role: Role, body: Body, slot: int) -> Member:
+        relay = None
+        if self._relayed(role):
+            plan = RelayPlan(self._cast.attack, start_round=self._run.attack.start_round)
+            jitter = rng_for(self._seed, Stream.LINK, round_num=1, client_id=role.client_id)
+            relay = Relay(self._spec(role), self._setting.layout, plan, jitter)
+        return Member(role.client_id, body, slot, relay)
+
+    def _relayed(self, role: Role) -> bool:
+        return role.byzantine and not self._cast.poisons_data
+
+    def _spec(self, role: Role) -> DeviceSpec:
+        return DeviceSpec(
+            client_id=role.client_id,
+            secret=role.secret,
+            dataset=role.dataset,
+            network=self._setting.network,
+            boot_id=int.from_bytes(self._setting.entropy(4), "little") | 1,
+            max_payload=_payload(role),
+        )
+
+    def _link(self, role: Role) -> Link:
+        transport = self._by_client[role.client_id]
+        return Link(max_payload=_payload(role), baud=transport.baud, rto_s=RTO_S[role.group.transport])
+
+    def _instructions(self) -> dict[str, int]:
+        counted = {}
+        for client_id, ports, slot in self._counted:
+            cost = ports.training(slot)
+            if cost is not None:
+                counted[client_id] = cost.instructions
+        return counted
+
+    def _check(self) -> None:
+        for check in self._checks:
+            check()
+
+
+def open_world(run: RunConfig, seed: int, cast: Cast, setting: Setting) -> World:
+    """Open the world of one arm and seed. Raises ConfigError and TransportError; nothing stays open then."""
+    return _Builder(run, seed, cast, setting).build()
+
+
+def _payload(role: Role) -> int:
+    return role.group.payload_bytes or PAYLOAD[role.group.transport]
+
+
+T = TypeVar("T")
+
+
+def _known(what: str, name: str, table: Mapping[str, T]) -> T:
+    if name not in table:
+        raise ConfigError(unknown_name(what, name, table))
+    return table[name]
