@@ -1,0 +1,184 @@
+"""Accuracy per round and arm: thin lines are seeds, thick ones their mean; the attacked phase is tinted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from byzantiny.report.charts.style import ArmStyle, Spec, Theme, arm_style, figure, printable, round_axis, thin, wrap
+from byzantiny.report.run import Run
+from byzantiny.report.summary import ArmSummary
+from byzantiny.report.targets import percent
+
+WIDTH, HEIGHT = 600, 340
+LABEL_WIDTH = 215
+LINE_HEIGHT = 15.0
+_PERCENT_AXIS: Spec = {
+    "type": "quantitative",
+    "scale": {"domain": [0, 1], "nice": False},
+    "title": None,
+    "axis": {"format": ".0%", "values": [0, 0.2, 0.4, 0.6, 0.8, 1.0], "zindex": 0},
+}
+
+
+def mean_curve(run: Run, arm: str) -> list[tuple[int, float]]:
+    """(round, mean accuracy) over the seeds that evaluated that round."""
+    columns = [[row.accuracy for row in run.rounds[arm, seed]] for seed in run.seeds_of(arm)]
+    curve: list[tuple[int, float]] = []
+    for index in range(max(map(len, columns), default=0)):
+        known = [value for column in columns if index < len(column) and (value := column[index]) is not None]
+        if known:
+            curve.append((index + 1, math.fsum(known) / len(known)))
+    return curve
+
+
+def accuracy_chart(run: Run, arms: Sequence[ArmSummary], theme: Theme, *, title: str = "") -> Spec:
+    """The chart, with every arm labelled where its line ends."""
+    layers: list[Spec] = [*_phase_layers(run, arms, theme)]
+    ends: list[tuple[float, ArmSummary, ArmStyle]] = []
+    for index, arm in enumerate(arms):
+        style, curve = arm_style(theme, index), mean_curve(run, arm.info.name)
+        if curve:
+            layers += _arm_layers(run, arm.info.name, curve, style)
+            ends.append((curve[-1][1], arm, style))
+    plot: Spec = {"width": WIDTH, "height": HEIGHT, "layer": layers or [_phase_ruler(run, theme)]}
+    panels = [plot, _label_panel(ends)] if ends else [plot]
+    head: Spec = {"title": {"text": wrap(title, 100), "fontSize": 15, "offset": 14}} if title else {}
+    return figure(theme, {**head, "hconcat": panels, "spacing": 2})
+
+
+def _arm_layers(run: Run, arm: str, curve: list[tuple[int, float]], style: ArmStyle) -> list[Spec]:
+    layers: list[Spec] = []
+    seeds = run.seeds_of(arm)
+    for seed in seeds if len(seeds) > 1 else []:
+        points = [(row.round_num, row.accuracy) for row in run.rounds[arm, seed] if row.accuracy is not None]
+        layers.append(_line(run, points, style, width=1.0, opacity=0.4))
+    layers.append(_line(run, curve, style, width=2.5, opacity=1.0))
+    empty = [
+        {"round": row.round_num, "accuracy": row.accuracy}
+        for seed in seeds
+        for row in run.rounds[arm, seed]
+        if row.outcome == "no-aggregate" and row.accuracy is not None
+    ]
+    if empty:
+        mark = {
+            "type": "point",
+            "shape": "M-1,-1L1,1M1,-1L-1,1",
+            "size": 30,
+            "stroke": style.colour,
+            "strokeWidth": 1.8,
+        }
+        layers.append({"data": {"values": empty}, "mark": mark, "encoding": _xy(run)})
+    return layers
+
+
+def _line(run: Run, points: list[tuple[int, float]], style: ArmStyle, *, width: float, opacity: float) -> Spec:
+    mark = {"type": "line", "color": style.colour, "strokeWidth": width, "opacity": opacity, "strokeJoin": "round"}
+    if opacity == 1.0 and style.dash != [1, 0]:
+        mark["strokeDash"] = style.dash
+    values = [{"round": points[i][0], "accuracy": round(points[i][1], 5)} for i in thin(len(points))]
+    return {"data": {"values": values}, "mark": mark, "encoding": _xy(run)}
+
+
+def _xy(run: Run) -> Spec:
+    return {"x": round_axis(run.manifest.rounds), "y": {"field": "accuracy", **_PERCENT_AXIS}}
+
+
+def phases(arms: Sequence[ArmSummary]) -> dict[int, list[str]]:
+    """First attacked round -> titles of the arms attacked from then on."""
+    starts: dict[int, list[str]] = {}
+    for arm in arms:
+        if arm.attacked:
+            starts.setdefault(max(1, arm.info.attack_start_round or 1), []).append(arm.info.title or arm.info.name)
+    return dict(sorted(starts.items()))
+
+
+def _phase_layers(run: Run, arms: Sequence[ArmSummary], theme: Theme) -> list[Spec]:
+    layers: list[Spec] = []
+    starts = phases(arms)
+    for row, (start, titles) in enumerate(starts.items()):
+        words = "Byzantine clients attack throughout" if start == 1 else f"Byzantine clients attack from round {start}"
+        whose = "" if len(starts) == 1 else ": " + printable(", ".join(titles), 60)
+        data = {"values": [{"from": start, "to": max(run.manifest.rounds, 2), "text": words + whose}]}
+        x: Spec = {**round_axis(run.manifest.rounds), "field": "from"}
+        late = start > 0.55 * run.manifest.rounds
+        text = {"type": "text", "align": "right" if late else "left", "color": theme.byzantine, "dx": -2 if late else 2}
+        text_x: Spec = {**x, "field": "to"} if late else x
+        band = {"type": "rect", "color": theme.byzantine, "opacity": theme.phase_opacity}
+        rule = {"type": "rule", "color": theme.byzantine, "strokeWidth": 1.2}
+        layers += [
+            {"data": data, "mark": band, "encoding": {"x": x, "x2": {"field": "to"}}},
+            {"data": data, "mark": rule, "encoding": {"x": x}},
+            {
+                "data": data,
+                "mark": {**text, "fontWeight": "bold", "baseline": "bottom"},
+                "encoding": {"x": text_x, "y": {"value": -5 - 16 * row}, "text": {"field": "text", "type": "nominal"}},
+            },
+        ]
+    return layers
+
+
+def _phase_ruler(run: Run, theme: Theme) -> Spec:
+    """An empty plot with its axes, for a run without an evaluated round."""
+    values = [{"round": 1, "accuracy": 0}]
+    return {
+        "data": {"values": values},
+        "mark": {"type": "point", "opacity": 0, "color": theme.ink},
+        "encoding": _xy(run),
+    }
+
+
+def spread(centres: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
+    """Move labels apart, as little as a sweep can, so that none overlaps; inputs and result from top to bottom.
+
+    >>> spread([10.0, 12.0, 100.0], [20.0, 20.0, 20.0], 0.0, 110.0)
+    [10.0, 30.0, 100.0]
+    """
+    placed: list[float] = []
+    edge = low
+    for centre, height in zip(centres, heights, strict=True):
+        placed.append(max(centre, edge + height / 2))
+        edge = placed[-1] + height / 2
+    edge = max(high, sum(heights) + low)
+    for index in range(len(placed) - 1, -1, -1):
+        placed[index] = min(placed[index], edge - heights[index] / 2)
+        edge = placed[index] - heights[index] / 2
+    return placed
+
+
+def _label_panel(ends: Sequence[tuple[float, ArmSummary, ArmStyle]]) -> Spec:
+    """Beside the plot, at the height of each line's end: marker, title and the figure of the table."""
+    ends = sorted(ends, key=lambda end: -end[0])
+    texts = [wrap(arm.info.title or arm.info.name, 30, lines=2) for _, arm, _ in ends]
+    wanted = [HEIGHT * (1 - value) for value, _, _ in ends]
+    heights = [LINE_HEIGHT * (len(lines) + 1) + 5 for lines in texts]
+    centres = spread(wanted, heights, -14.0, HEIGHT + 14.0)
+    layers: list[Spec] = []
+    for (_, arm, style), lines, at, centre in zip(ends, texts, wanted, centres, strict=True):
+        top = centre - LINE_HEIGHT * (len(lines) + 1) / 2 + LINE_HEIGHT / 2
+        rows = [{"y": top + i * LINE_HEIGHT, "text": line} for i, line in enumerate(lines)]
+        figure_text = percent(arm.accuracy.mean if arm.accuracy else None, beside=arm.info.target)
+        number = [{"y": top + len(lines) * LINE_HEIGHT, "text": figure_text}]
+        leader = [{"x": 0, "y": at}, {"x": 6, "y": at}, {"x": 20, "y": centre}]
+        point = {"type": "point", "shape": style.shape, "filled": True, "size": 75, "opacity": 1, "color": style.colour}
+        layers += [
+            _pixels(leader, {"type": "line", "color": style.colour, "strokeWidth": 1, "opacity": 0.7}),
+            _pixels([{"x": 26, "y": centre}], point),
+            _pixels([{"x": 36, **row} for row in rows], {"type": "text", "align": "left", "baseline": "middle"}),
+            _pixels(
+                [{"x": 36, **row} for row in number],
+                {"type": "text", "align": "left", "baseline": "middle", "fontWeight": "bold", "fontSize": 13},
+            ),
+        ]
+    return {"width": LABEL_WIDTH, "height": HEIGHT, "layer": layers, "view": {"fill": None, "stroke": None}}
+
+
+def _pixels(values: list[Spec], mark: Spec) -> Spec:
+    """A layer in pixel coordinates of the label panel, y downwards."""
+    encoding: Spec = {
+        "x": {"field": "x", "type": "quantitative", "axis": None, "scale": {"domain": [0, LABEL_WIDTH], "nice": False}},
+        "y": {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [HEIGHT, 0], "nice": False}},
+    }
+    if "text" in values[0]:
+        encoding["text"] = {"field": "text", "type": "nominal"}
+    return {"data": {"values": values}, "mark": mark, "encoding": encoding}

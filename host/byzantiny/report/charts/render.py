@@ -1,0 +1,67 @@
+"""From a specification to an SVG that can share a page with others, or to a PNG; nothing is fetched."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from byzantiny.report.charts.style import Spec
+from byzantiny.report.run import ReportError
+
+VEGA_LITE = "5.21"
+_ID = re.compile(r'\bid="([^"]+)"')
+_NAMESPACES = re.compile(r' xmlns(?::xlink)?="[^"]*"')
+_SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)" height="([\d.]+)"')
+
+
+def _engine() -> Any:
+    try:
+        import vl_convert
+    except ImportError as error:
+        remedy = "install it with: pip install 'byzantiny[report]'"
+        raise ReportError(f"the report needs vl-convert-python, which is not installed; {remedy}") from error
+    return vl_convert
+
+
+def svg(spec: Spec, prefix: str) -> str:
+    """The chart as an inline `<svg>` whose ids begin with `prefix`.
+
+    Raises ReportError where vl-convert-python is missing.
+    """
+    text: str = _engine().vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[])
+    return prefix_ids(_NAMESPACES.sub("", text, count=2), prefix)
+
+
+def png(spec: Spec, scale: float = 2.0) -> bytes:
+    """The chart as PNG, `scale` device pixels to the CSS pixel.
+
+    Raises ReportError where vl-convert-python is missing.
+    """
+    data: bytes = _engine().vegalite_to_png(spec, vl_version=VEGA_LITE, scale=scale, allowed_base_urls=[])
+    return data
+
+
+def prefix_ids(text: str, prefix: str) -> str:
+    """Make the ids of one SVG its own: every figure calls its clip path `clip1`, and on one page the first would win.
+
+    >>> prefix_ids('<g clip-path="url(#clip1)"/><clipPath id="clip1"/>', "a-")
+    '<g clip-path="url(#a-clip1)"/><clipPath id="a-clip1"/>'
+    """
+    for name in set(_ID.findall(text)):
+        quoted = re.escape(name)
+        text = re.sub(rf'\bid="{quoted}"', f'id="{prefix}{name}"', text)
+        text = re.sub(rf"url\(#{quoted}\)", f"url(#{prefix}{name})", text)
+        text = re.sub(rf'href="#{quoted}"', f'href="#{prefix}{name}"', text)
+    return text
+
+
+def size(text: str) -> tuple[float, float]:
+    """Width and height of an SVG in CSS pixels.
+
+    >>> size('<svg class="marks" width="20" height="10.5">')
+    (20.0, 10.5)
+    """
+    match = _SIZE.search(text)
+    if match is None:
+        raise ValueError("an SVG without width and height")
+    return float(match[1]), float(match[2])

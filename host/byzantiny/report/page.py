@@ -1,0 +1,130 @@
+"""Putting the page together: charts in two themes, tables, words, downloads, and one template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from byzantiny.report import tables, words
+from byzantiny.report.charts.accuracy import accuracy_chart
+from byzantiny.report.charts.multiples import MARKERS
+from byzantiny.report.charts.norms import norm_chart
+from byzantiny.report.charts.render import png, size, svg
+from byzantiny.report.charts.style import DARK, LIGHT, THEMES, Spec, Theme, arm_style
+from byzantiny.report.charts.traffic import traffic_chart
+from byzantiny.report.charts.verdicts import MOST_CLIENTS, verdict_chart
+from byzantiny.report.downloads import downloads
+from byzantiny.report.run import ReportError, Run, load_run
+from byzantiny.report.summary import ArmSummary, summarize_arms
+from byzantiny.report.targets import percent
+from byzantiny.report.units import grouped, human_bytes, human_seconds, plural
+
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATE = "report.html.j2"
+_Chart = Callable[[Run, Sequence[ArmSummary], Theme], Spec]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One chart in each theme, with the width it needs to stay legible and its words."""
+
+    name: str
+    label: str
+    images: tuple[tuple[str, str], ...]
+    width: float
+
+
+def write_report(run_dir: str | Path) -> Path:
+    """Read the run directory and write its `report.html`; returns the page's path.
+
+    Raises ReportError where the run cannot be read, the page cannot be written, or the `report` extra is missing.
+    """
+    run = load_run(run_dir)
+    text = render_page(run)
+    target = run.path / "report.html"
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ReportError(f"{target} cannot be written: {error.strerror}; check the directory's permissions") from error
+    return target
+
+
+def write_picture(run_dir: str | Path, path_png: str | Path) -> Path:
+    """Write the accuracy chart of a run as PNG, two pixels to the point, on white; returns its path.
+
+    Raises ReportError where the run cannot be read, the picture cannot be written, or the `report` extra is missing.
+    """
+    run, target = load_run(run_dir), Path(path_png)
+    title = run.manifest.title or run.manifest.name
+    chart = {**accuracy_chart(run, summarize_arms(run), LIGHT, title=title), "background": LIGHT.paper, "padding": 16}
+    data = png(chart)
+    try:
+        target.write_bytes(data)
+    except OSError as error:
+        raise ReportError(f"{target} cannot be written: {error.strerror}; check that its directory is there") from error
+    return target
+
+
+def render_page(run: Run) -> str:
+    """The page as one HTML text."""
+    template = _environment().get_template(TEMPLATE)
+    arms = summarize_arms(run)
+    label = "{} of {}".format
+    title = run.manifest.title or run.manifest.name
+    return template.render(
+        run=run,
+        manifest=run.manifest,
+        manifest_json=msgspec.json.format(msgspec.json.encode(run.manifest), indent=2).decode(),
+        arms=arms,
+        headline=words.headline(run, arms),
+        basis=words.basis(run, arms),
+        caveats=words.caveats(run, arms),
+        light=LIGHT,
+        dark=DARK,
+        arm_style=arm_style,
+        markers=MARKERS,
+        accuracy=_figure(run, arms, accuracy_chart, "accuracy", label("Accuracy per round", title)),
+        traffic=_figure(run, arms, traffic_chart, "traffic", label("Bytes up and down per round", title)),
+        verdicts=_figure(run, arms, verdict_chart, "verdicts", label("Verdicts per client", title)),
+        norms=_figure(run, arms, norm_chart, "norms", label("Update norms per round", title)),
+        most_clients=MOST_CLIENTS,
+        accuracy_table=tables.accuracy_table(run, arms),
+        traffic_table=tables.traffic_table(run, arms),
+        verdict_table=tables.verdict_table(run, arms),
+        reason_table=tables.reason_table(run, arms),
+        norm_table=tables.norm_table(run, arms),
+        client_table=tables.client_table(run, arms),
+        firmware_table=tables.firmware_table(run),
+        downloads=downloads(run),
+    )
+
+
+def _figure(run: Run, arms: Sequence[ArmSummary], chart: _Chart, name: str, label: str) -> Figure:
+    images = tuple((theme.name, svg(chart(run, arms, theme), f"{name}-{theme.name}-")) for theme in THEMES)
+    return Figure(name, label, images, size(images[0][1])[0])
+
+
+def _environment() -> jinja2.Environment:
+    """The template's environment: escaping always on, an unknown name is an error."""
+    try:
+        import jinja2
+    except ImportError as error:
+        remedy = "install it with: pip install 'byzantiny[report]'"
+        raise ReportError(f"the report needs jinja2, which is not installed; {remedy}") from error
+    environment = jinja2.Environment(
+        autoescape=True,
+        loader=jinja2.PackageLoader("byzantiny.report", package_path=""),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=percent, bytes=human_bytes, seconds=human_seconds, grouped=grouped, plural=plural
+    )
+    return environment
