@@ -2,10 +2,76 @@
 
 from __future__ import annotations
 
-from byzantiny.kernels.reference import column_sum, float_column_sum, median, squared_norms
-from byzantiny.kernels.tiles import empty_tiles, from_tiles, put_row, tile_width, to_tiles
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzantiny.kernels import native, reference
+from byzantiny.kernels.native import Backend, KernelError
+from byzantiny.kernels.reference import float_column_sum
+from byzantiny.kernels.tiles import empty_tiles, from_tiles, put_row, to_tiles
+
+MOST_ROWS = 65_535
+"""The native loops count in 16 bits; beyond, NumPy takes over."""
+
+
+def backend() -> Backend:
+    """Return which kernels run in this process, and why.
+
+    Raises:
+        KernelError: a stale library, or an override this machine cannot follow.
+
+    >>> backend().variant in ("numpy", "generic", "v2", "v3", "v4")
+    True
+    """
+    return native.select()[0]
+
+
+def median(tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
+    """Return twice the median of every coordinate, `x_(floor((n-1)/2)) + x_(floor(n/2))`, int16 (d,): denominator 2.
+
+    >>> median(to_tiles(np.array([[1], [5], [2], [4]], dtype=np.int8)), 1).tolist()
+    [6]
+    """
+    return _functions(tiles.shape[-2]).median(tiles, d)
+
+
+def column_sum(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+    """Return the sum of every coordinate over the clients, int64 (d,), of (n, d) rows or of tiles.
+
+    >>> column_sum(np.array([[127, -1], [127, -1]], dtype=np.int8), 2).tolist()
+    [254, -2]
+    """
+    return _functions(stored.shape[-2]).column_sum(stored, d)
+
+
+def squared_norms(stored: NDArray[np.int8], slices: Sequence[slice]) -> NDArray[np.int64]:
+    """Return the sum of squares of every client over each of consecutive slices of coordinates, int64 (n, slices).
+
+    >>> squared_norms(np.array([[3, 4, 5]], dtype=np.int8), [slice(0, 2), slice(2, 3)]).tolist()
+    [[25, 25]]
+    """
+    return _functions(stored.shape[-2]).squared_norms(stored, slices)
+
+
+class _Reference:
+    median = staticmethod(reference.median)
+    column_sum = staticmethod(reference.column_sum)
+    squared_norms = staticmethod(reference.squared_norms)
+
+
+def _functions(n: int) -> native.NativeKernels | _Reference:
+    functions = native.select()[1]
+    return _REFERENCE if functions is None or n > MOST_ROWS else functions
+
+
+_REFERENCE = _Reference()
 
 __all__ = [
+    "Backend",
+    "KernelError",
+    "backend",
     "column_sum",
     "empty_tiles",
     "float_column_sum",
@@ -13,6 +79,5 @@ __all__ = [
     "median",
     "put_row",
     "squared_norms",
-    "tile_width",
     "to_tiles",
 ]

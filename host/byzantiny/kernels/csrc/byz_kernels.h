@@ -1,0 +1,36 @@
+/* The hot loops over int8 codes. Every one has a NumPy twin in kernels/reference.py with the same bits.
+ *
+ * Vectors are GCC/Clang vector extensions, not intrinsics: one source, lowered by the compiler to whatever the variant
+ * has (two 256-bit operations for AVX2, four of 128 bits for SSE). Plain loops were tried first: the compiler
+ * spills the counters of the median to memory in each pass.
+ *
+ * Tiles: tiles[b][i][j] is coordinate b * width + j of client i; a (n, d) array is one tile of width d.
+ */
+#ifndef BYZ_KERNELS_H
+#define BYZ_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BYZ_LANES 64
+
+#if defined(_WIN32)
+#define BYZ_EXPORT __declspec(dllexport)
+#else
+#define BYZ_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* SHA-256 of these sources, so that a stale library is refused. */
+BYZ_EXPORT const char *byz_kernels_source_sha256(void);
+
+/* out[c] = x_((n-1)/2) + x_(n/2) of coordinate c: twice its median. width: a multiple of 64; 1 <= n <= 65535. */
+BYZ_EXPORT void byz_kernels_median(const int8_t *tiles, size_t blocks, size_t n, size_t width, int16_t *out);
+
+/* out[c] = sum of coordinate c over the clients. Any width, any n below 2^31. */
+BYZ_EXPORT void byz_kernels_column_sum(const int8_t *tiles, size_t blocks, size_t n, size_t width, int64_t *out);
+
+/* out[i * parts + p] = sum of squares of client i over the coordinates bounds[p] .. bounds[p + 1] - 1 (out of blocks * width). */
+BYZ_EXPORT void byz_kernels_squared_norms(const int8_t *tiles, size_t blocks, size_t n, size_t width,
+                               const int64_t *bounds, size_t parts, int64_t *out);
+
+#endif

@@ -1,0 +1,190 @@
+"""Loads the C kernels: the best variant this processor runs, or the one asked for; NumPy where there is none.
+
+`BYZANTINY_NATIVE_VARIANT` (numpy, v2, v3, v4, generic) overrides the choice. A missing library is no error, and
+`backend()` says so; a library built from other sources than the checkout's is one: its results could differ.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzantiny.errors import ByzantinyError
+
+VARIANT_ENV = "BYZANTINY_NATIVE_VARIANT"
+REBUILD = "python -m byzantiny_firmware.build"
+"""The command that builds the native libraries in a checkout."""
+
+_HERE = Path(__file__).parent
+_FLAGS = {
+    "v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+    "v3": {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"},
+    "v2": {"cx16", "popcnt", "sse4_1", "sse4_2", "ssse3"},
+}
+"""What each x86-64 level adds to the one below it (x86-64 psABI); best first."""
+
+
+class KernelError(ByzantinyError):
+    """The native kernels cannot be used as asked: an unknown or missing variant, or a stale library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Which kernels run, and why: `variant` is numpy, v2, v3, v4, or generic off x86-64."""
+
+    variant: str
+    reason: str
+    path: Path | None = None
+
+
+def supported_variants(flags: frozenset[str] | None = None) -> tuple[str, ...]:
+    """Return the native variants this processor runs, best first.
+
+    >>> supported_variants(frozenset(_FLAGS["v2"] | _FLAGS["v3"]))
+    ('v3', 'v2')
+    """
+    if flags is None and platform.machine().lower() not in ("x86_64", "amd64"):
+        return ("generic",)
+    have = _cpu_flags() if flags is None else flags
+    levels: list[str] = []
+    for level in ("v2", "v3", "v4"):
+        if not _FLAGS[level] <= have:
+            break
+        levels.insert(0, level)
+    return tuple(levels)
+
+
+def source_sha256(folder: Path = _HERE / "csrc") -> str | None:
+    """Return the SHA-256 over the C sources, as the build computes it; None where there are none.
+
+    Per file, by name: the name, NUL, the length in decimal, NUL, the content with LF line ends.
+    """
+    files = sorted(
+        (file.relative_to(folder).as_posix(), file) for suffix in "ch" for file in folder.rglob(f"*.{suffix}")
+    )
+    digest = hashlib.sha256()
+    for name, file in files:
+        content = file.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest() if files else None
+
+
+class NativeKernels:
+    """The functions of one library, with the signatures of `kernels.reference`."""
+
+    def __init__(self, path: Path) -> None:
+        self._library = ctypes.CDLL(str(path))
+        size, pointer = ctypes.c_size_t, ctypes.c_void_p
+        self._library.byz_kernels_source_sha256.restype = ctypes.c_char_p
+        for name, more in (
+            ("median", [pointer]),
+            ("column_sum", [pointer]),
+            ("squared_norms", [pointer, size, pointer]),
+        ):
+            function = getattr(self._library, f"byz_kernels_{name}")
+            function.argtypes, function.restype = [pointer, size, size, size, *more], None
+
+    @property
+    def source_sha256(self) -> str:
+        """What the library was built from."""
+        return bytes(self._library.byz_kernels_source_sha256()).decode()
+
+    def median(self, tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
+        """As `reference.median`."""
+        blocks, n, width = _shape(tiles)
+        out = np.empty(blocks * width, dtype=np.int16)
+        self._library.byz_kernels_median(tiles.ctypes.data, blocks, n, width, out.ctypes.data)
+        return out[:d]
+
+    def column_sum(self, stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+        """As `reference.column_sum`."""
+        blocks, n, width = _shape(stored)
+        out = np.empty(blocks * width, dtype=np.int64)
+        self._library.byz_kernels_column_sum(stored.ctypes.data, blocks, n, width, out.ctypes.data)
+        return out[:d]
+
+    def squared_norms(self, stored: NDArray[np.int8], slices: Sequence[slice]) -> NDArray[np.int64]:
+        """As `reference.squared_norms`; the slices must follow each other."""
+        blocks, n, width = _shape(stored)
+        bounds = np.array([slices[0].start, *(s.stop for s in slices)], dtype=np.int64)
+        out = np.empty((n, len(slices)), dtype=np.int64)
+        self._library.byz_kernels_squared_norms(
+            stored.ctypes.data, blocks, n, width, bounds.ctypes.data, len(slices), out.ctypes.data
+        )
+        return out
+
+
+@lru_cache(maxsize=1)
+def select() -> tuple[Backend, NativeKernels | None]:
+    """Return the backend in use and its functions, None for NumPy; decided once per process.
+
+    Raises:
+        KernelError: the override names no variant, or one this machine lacks; the library is stale.
+    """
+    asked = os.environ.get(VARIANT_ENV, "")
+    if asked == "numpy":
+        return Backend("numpy", f"{VARIANT_ENV}=numpy"), None
+    supported = supported_variants()
+    if asked and asked not in supported:
+        raise KernelError(
+            f"{VARIANT_ENV}={asked}: this processor runs {', '.join(('numpy', *supported))}; use one of them"
+        )
+    for variant in (asked,) if asked else supported:
+        path = library_path(variant)
+        if path.exists():
+            return Backend(variant, "asked for" if asked else "best this processor runs", path), load(path)
+    if asked:
+        raise KernelError(f"{VARIANT_ENV}={asked}: {library_path(asked)} does not exist; build it with `{REBUILD}`")
+    return Backend("numpy", f"no native library in {_HERE / '_built'}; build it with `{REBUILD}`"), None
+
+
+def library_path(variant: str) -> Path:
+    """Return where the build puts a variant."""
+    prefix, suffix = {"win32": ("", ".dll"), "darwin": ("lib", ".dylib")}.get(sys.platform, ("lib", ".so"))
+    return _HERE / "_built" / f"{prefix}byzkernels_{variant}{suffix}"
+
+
+def load(path: Path) -> NativeKernels:
+    """Load one library.
+
+    Raises:
+        KernelError: it cannot be loaded, or it was built from other sources than those beside it.
+    """
+    try:
+        kernels = NativeKernels(path)
+    except (OSError, AttributeError) as error:
+        raise KernelError(f"{path} cannot be loaded: {error}; rebuild it with `{REBUILD}`") from error
+    expected = source_sha256()
+    if expected is not None and kernels.source_sha256 != expected:
+        raise KernelError(
+            f"{path} was built from sources {kernels.source_sha256[:12]!r}, the checkout has {expected[:12]!r}; "
+            f"rebuild it with `{REBUILD}`, or set {VARIANT_ENV}=numpy"
+        )
+    return kernels
+
+
+def _shape(stored: NDArray[np.int8]) -> tuple[int, int, int]:
+    if stored.dtype != np.int8 or not stored.flags.c_contiguous:
+        raise KernelError(f"codes of {stored.dtype}, contiguous {stored.flags.c_contiguous}: need contiguous int8")
+    blocks, n, width = stored.shape if stored.ndim == 3 else (1, *stored.shape)
+    return blocks, n, width
+
+
+def _cpu_flags() -> frozenset[str]:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return frozenset(_FLAGS["v2"])  # elsewhere only v2 is built; every x86-64 such systems still support has it
+    for line in cpuinfo.read_text().splitlines():
+        if line.startswith("flags"):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
