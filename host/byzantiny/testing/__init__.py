@@ -1,1 +1,11 @@
-"""testing."""
+"""Conformance suites, public: what every aggregator, pre-aggregator, screen and attack must keep.
+
+A package that offers rules through the entry points runs these over them; this project runs them over its own.
+"""
+
+from __future__ import annotations
+
+from byzantiny.testing.attacks import check_attack
+from byzantiny.testing.rules import check_aggregator, check_preaggregator, check_screen
+
+__all__ = ["check_aggregator", "check_attack", "check_preaggregator", "check_screen"]
