@@ -55,8 +55,8 @@ def percent(share: float | None, *, beside: str = "") -> str:
     if share is None:
         return "–"
     match = _TARGET.fullmatch(beside)
-    for decimals in (1, 2, 3):
+    for decimals in range(1, 10):
         text = f"{100 * share:.{decimals}f}"
         if match is None or float(text) != float(match[2]) or abs(100 * share - float(match[2])) < 1e-9:
             return f"{text} %"
-    return f"{100 * share:.6g} %"
+    return f"{100 * share!r} %"
