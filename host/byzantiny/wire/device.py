@@ -217,9 +217,12 @@ class DeviceMachine:
             return Abort(refusal)
         if self._receiver is not None and self._receiver.is_of(start):
             self._receiver.resume(xfer, start)
+        elif start.kind == Kind.MODEL:
+            if self._model is not None and self._model[0] != start.sha256:
+                self._model = None  # the core has one buffer for it
+            self._receiver = Receiver(xfer, start, held=self._model[1] if self._model else None)
         else:
-            held = self._model[1] if self._model is not None and self._model[0] == start.sha256 else None
-            self._receiver = Receiver(xfer, start, held=held if start.kind == Kind.MODEL else None)
+            self._receiver = Receiver(xfer, start)
         return self._receiver.ack(self.identity.rx_credit)
 
     def _refusal(self, start: Start) -> Status | None:
@@ -271,19 +274,17 @@ class DeviceMachine:
         self._receiver = None
         start, blob = receiver.start, receiver.data()
         intact = hashlib.sha256(blob).digest() == start.sha256
-        if not intact:
-            reason = Reason.BAD_HASH
-        else:
-            reason = self._take_offer(blob) if start.kind == Kind.OFFER else self._take_model(start.sha256, blob)
+        take = self._take_offer if start.kind == Kind.OFFER else self._take_model
+        reason = take(start.sha256, blob) if intact else Reason.BAD_HASH
         verdict = Verdict.REJECTED if reason else Verdict.ACCEPTED
         receipt = Receipt(start.round_num, verdict, reason, start.sha256)
         self._done = (xfer, receipt)
         answers = [self._frame(receipt, xfer)]
-        if start.kind == Kind.MODEL and intact and self._update is not None:
+        if start.kind == Kind.MODEL and not reason and self._update is not None:
             answers += self._send_update()
         return answers
 
-    def _take_offer(self, blob: bytes) -> Reason:
+    def _take_offer(self, _: bytes, blob: bytes) -> Reason:
         assert self._announced is not None, "START of an offer needs an announcement"
         body, tag = split_offer(blob)
         own, accepted = self.identity, self._accepted
@@ -295,6 +296,8 @@ class DeviceMachine:
         )  # fmt: skip
         if isinstance(judged, Reason):
             return judged
+        if own.shifts_fit is not None and not own.shifts_fit(judged.shifts):
+            return Reason.BAD_OFFER
         digest = self._announced.offer_sha256
         if accepted is None or accepted.sha256 != digest:
             self._accepted = _Accepted(judged, body, digest)
@@ -303,6 +306,9 @@ class DeviceMachine:
 
     def _take_model(self, digest: bytes, blob: bytes) -> Reason:
         assert self._accepted is not None, "START of a model needs an accepted offer"
+        fits = self.identity.model_fits
+        if fits is not None and not fits(blob):
+            return Reason.MALFORMED
         self._model = (digest, blob)
         if self._update is None and self._training is None:
             self._training = TrainRequest(self._accepted.offer, self._accepted.body, blob)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,11 @@ _MASK: Final = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
-    """What a device knows of itself; sizes in bytes, `d` coordinates in `n_tensors` tensors."""
+    """What a device knows of itself; sizes in bytes, `d` coordinates in `n_tensors` tensors.
+
+    `shifts_fit` and `model_fits` are its layout's own limits (the spread of the exponents; every value inside its
+    format, docs/wire.md 5); a relay, whose body checks them anyway, leaves them out.
+    """
 
     client_id: str
     keys: Keys
@@ -33,6 +38,8 @@ class DeviceIdentity:
     n_tensors: int
     reset_reason: ResetReason = ResetReason.POWER_ON
     key_id: int = 0
+    shifts_fit: Callable[[tuple[int, ...]], bool] | None = None
+    model_fits: Callable[[bytes], bool] | None = None
 
     def hello(self) -> Hello:
         """What it says of itself."""
