@@ -1,4 +1,4 @@
-"""INT8-SR once more, in Python's own integers and plain loops: written from the specification, it imports no project code.
+"""INT8-SR once more, in plain Python integers and loops: written from the specification, importing no project code.
 
 Run as a program it writes data/step_4_3_2.json: every intermediate value of a few training steps of a 4-3-2 network,
 for whoever has to find out at which line another implementation departs. The tests compare the trainer with it.
