@@ -5,7 +5,7 @@
 
 int byz_provision_load(byz_client_config_t *config, const uint8_t *block, size_t bytes) {
     if (bytes < BYZ_PROVISION_BYTES || byz_load32(block) != BYZ_PROVISION_MAGIC ||
-        byz_load16(block + 4) != BYZ_PROVISION_VERSION || byz_load32(block + 84) != byz_crc32c(block, 84)) {
+        byz_load16(block + 4) != BYZ_PROVISION_VERSION || byz_load32(block + 72) != byz_crc32c(block, 72)) {
         return BYZ_ERR_ARGUMENT;
     }
     const uint32_t dataset_bytes = byz_load32(block + 68);
@@ -17,8 +17,6 @@ int byz_provision_load(byz_client_config_t *config, const uint8_t *block, size_t
     config->max_payload = byz_load16(block + 58);
     config->rx_credit = byz_load16(block + 60);
     config->boot_id = byz_load32(block + 64);
-    byz_copy(config->fw_sha256, block + 72, sizeof config->fw_sha256);
-    config->build_id = byz_load32(block + 80);
     config->dataset = block + BYZ_PROVISION_BYTES;
     config->dataset_bytes = dataset_bytes;
     return BYZ_OK;

@@ -6,11 +6,10 @@
  *      0  magic "BYZP"         4  version u16 = 1       6  reset_reason u8     7  zero u8
  *      8  device_id[16]       24  secret[32]           56  address u16        58  max_payload u16
  *     60  rx_credit u16       62  zero u16             64  boot_id u32        68  dataset_bytes u32
- *     72  fw_sha256[8]        80  build_id u32         84  crc32c u32 of bytes 0 .. 83
- *     88  the data set (docs/wire.md 3)
+ *     72  crc32c u32 of bytes 0 .. 71
+ *     76  the data set (docs/wire.md 3)
  *
- * boot_id and fw_sha256 are here because an emulated board has no better place: no source of randomness, and no way to
- * know the hash of the file it was loaded from.
+ * boot_id is here because an emulated board has no source of randomness; its emulator writes another one for every boot.
  */
 #ifndef BYZ_PROVISION_H
 #define BYZ_PROVISION_H
@@ -19,7 +18,7 @@
 
 #define BYZ_PROVISION_MAGIC 0x505a5942U /* BYZP */
 #define BYZ_PROVISION_VERSION 1U
-#define BYZ_PROVISION_BYTES 88U
+#define BYZ_PROVISION_BYTES 76U
 
 /* Fills the identity and the data set of `config` from a block; the data set stays where it is. BYZ_ERR_ARGUMENT for a
  * block that is not one, BYZ_ERR_SPACE if the data set would reach beyond `bytes`. */

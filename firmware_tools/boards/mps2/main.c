@@ -9,6 +9,10 @@
 #define BYZ_BOARD_PAYLOAD BYZ_DEFAULT_PAYLOAD /* the largest DATA payload the buffers have room for */
 #endif
 
+#if !defined(BYZ_SOURCE_SHA256)
+#define BYZ_SOURCE_SHA256 "0000000000000000" /* the build gives the hash of the sources, in hex */
+#endif
+
 #define MODEL_WORDS ((BYZ_NET_MLP_64_32_10_MODEL_BYTES + 3U) / 4U)
 #define SCRATCH_BYTES BYZ_TRAIN_SCRATCH_BYTES(BYZ_NET_MLP_64_32_10_MAX_UNITS, BYZ_NET_MLP_64_32_10_HIDDEN_UNITS)
 
@@ -40,6 +44,8 @@ static uint32_t stack_bytes(void *user) {
     return byz_hal_stack_bytes();
 }
 
+static uint8_t hex_digit(char c) { return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10); }
+
 /* Everything that can be wrong here is wrong in the provisioning block. */
 BYZ_CHECK static int set_up(void) {
     byz_client_config_t config;
@@ -50,6 +56,10 @@ BYZ_CHECK static int set_up(void) {
     if (status != BYZ_OK) return status;
     if (config.max_payload > BYZ_BOARD_PAYLOAD) return BYZ_ERR_SPACE;
     config.network = &byz_net_mlp_64_32_10;
+    static const char source_sha256[] = BYZ_SOURCE_SHA256;
+    for (uint32_t i = 0; i < sizeof config.fw_sha256; i++) {
+        config.fw_sha256[i] = (uint8_t)(hex_digit(source_sha256[2U * i]) << 4 | hex_digit(source_sha256[2U * i + 1U]));
+    }
     config.caps = BYZ_CAP_TRAIN_INT8_SR | BYZ_CAP_INSTRUCTION_MARKERS;
     config.model = model;
     config.work = work;

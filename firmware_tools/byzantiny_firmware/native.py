@@ -1,0 +1,229 @@
+"""The body `native`: the C client for a whole fleet, one call for all frames, the interpreter's lock released."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from byzantiny.bodies.base import DeviceSpec
+from byzantiny.wire.codec import encode_client_id
+from byzantiny.wire.messages import DATASET_HEADER, DATASET_HEADER_BYTES, PAYLOAD_SIZES, Cap
+from byzantiny_models.networks import NETWORKS
+
+from byzantiny_firmware import library
+from byzantiny_firmware.errors import FirmwareError
+
+_BANNER: Final = (1 << 64) - 1
+_ALIGN: Final = 64
+_ANSWERS: Final = 4096
+_OUT_BYTES: Final = 4 << 20
+_BURST: Final = 32
+_FRAMES_PER_THREAD: Final = 64
+"""Below this a second thread costs more than it saves."""
+_ANSWER: Final = np.dtype([("offset", "<u8"), ("length", "<u4"), ("slot", "<u4"), ("cause", "<u8")])
+_ERRORS: Final = {
+    -1: "an address outside 1..65534, a max_payload that is not one of the wire's, or an rx_credit of 0",
+    -2: "more samples than there is room for",
+    -6: "a data set that is not one for this network (docs/wire.md 3)",
+}
+
+
+class _Device(ctypes.Structure):
+    """`byz_fleet_device_t` of core/native/byz_fleet.h."""
+
+    _fields_ = (
+        ("dataset", ctypes.c_void_p),
+        ("dataset_bytes", ctypes.c_uint64),
+        ("device_id", ctypes.c_uint8 * 16),
+        ("secret", ctypes.c_uint8 * 32),
+        ("fw_sha256", ctypes.c_uint8 * 8),
+        ("net_index", ctypes.c_uint32),
+        ("build_id", ctypes.c_uint32),
+        ("caps", ctypes.c_uint32),
+        ("boot_id", ctypes.c_uint32),
+        ("samples", ctypes.c_uint32),
+        ("address", ctypes.c_uint16),
+        ("max_payload", ctypes.c_uint16),
+        ("rx_credit", ctypes.c_uint16),
+        ("reset_reason", ctypes.c_uint16),
+    )
+
+
+def _load() -> ctypes.CDLL:
+    native = library.load()
+    pointer, u32, u64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
+    native.byz_fleet_slot_bytes.restype, native.byz_fleet_slot_bytes.argtypes = u64, (u32, u32, u32)
+    native.byz_fleet_burst_bytes.restype, native.byz_fleet_burst_bytes.argtypes = u64, (u32,)
+    native.byz_fleet_boot.restype = ctypes.c_int32
+    native.byz_fleet_boot.argtypes = (pointer, ctypes.POINTER(_Device))
+    native.byz_fleet_exchange.restype = u64
+    native.byz_fleet_exchange.argtypes = (
+        pointer, pointer, pointer, pointer, u64, u64, ctypes.c_char_p, u32, u32, pointer, u64, pointer, u64,
+        ctypes.POINTER(u64),
+    )  # fmt: skip
+    return native
+
+
+def samples_of(dataset: bytes) -> int:
+    """The number of samples a data set claims to have; 0 where it is too short to say.
+
+    >>> samples_of(DATASET_HEADER.pack(b"BYZD", 3, 64, 10, 0))
+    3
+    """
+    return int(DATASET_HEADER.unpack_from(dataset)[1]) if len(dataset) >= DATASET_HEADER_BYTES else 0
+
+
+class _Output:
+    """The buffers one thread's answers go into."""
+
+    def __init__(self, out_bytes: int) -> None:
+        self.out = np.empty(out_bytes, np.uint8)
+        self.answers = np.empty(_ANSWERS, _ANSWER)
+        self.n_answers = ctypes.c_uint64()
+
+    def take(self) -> list[tuple[int, int, bytes]]:
+        """(cause, slot, frame) of every answer."""
+        records = self.answers[: self.n_answers.value]
+        if not len(records):
+            return []
+        raw = self.out[: int(records["offset"][-1]) + int(records["length"][-1])].tobytes()
+        ends = records["offset"] + records["length"]
+        return [
+            (cause, slot, raw[start:end])
+            for cause, slot, start, end in zip(
+                records["cause"].tolist(), records["slot"].tolist(), records["offset"].tolist(), ends.tolist(),
+                strict=True,
+            )  # fmt: skip
+        ]
+
+
+class NativeBody:
+    """Many devices as slots of the native library. Thousands are fine: a slot takes about 12 KB and its samples' order.
+
+    `threads` (default: the processors there are) share the slots; what comes out does not depend on it.
+
+    Raises FirmwareError for a device that cannot be (unknown network, a data set for another network, a bad address).
+
+    >>> body = NativeBody([])
+    >>> body.exchange([], 0), body.close()
+    ([], None)
+    """
+
+    realtime: bool = False
+
+    def __init__(self, specs: Sequence[DeviceSpec], *, threads: int | None = None) -> None:
+        self._native = _load()
+        self._specs = list(specs)
+        self._devices = [self._device(spec) for spec in self._specs]
+        self._memory = [self._slot_memory(device) for device in self._devices]
+        self._addresses = np.array([_aligned_address(block) for block in self._memory], np.uint64)
+        largest = max((spec.max_payload for spec in self._specs), default=PAYLOAD_SIZES[0])
+        out_bytes = max(_OUT_BYTES, 2 * int(self._native.byz_fleet_burst_bytes(largest)))
+        self._outputs = [_Output(out_bytes) for _ in range(max(1, threads or os.cpu_count() or 1))]
+        self._pool: ThreadPoolExecutor | None = None
+        self._banners: list[int] = []
+        for slot in range(len(self._specs)):
+            self._boot(slot)
+
+    def exchange(self, frames: Sequence[tuple[int, bytes]], now_ms: int) -> list[tuple[int, bytes]]:
+        """Deliver the frames and return every answer, grouped by the frame that caused it; `now_ms` is not needed."""
+        del now_ms
+        banners, self._banners = self._banners, []
+        n = len(banners) + len(frames)
+        if not n:
+            return []
+        slots = np.fromiter(chain(banners, (slot for slot, _ in frames)), np.uint32, n)
+        if int(slots.max()) >= len(self._specs):
+            raise FirmwareError(f"slot {int(slots.max())}: this body has {len(self._specs)}")
+        lengths = np.zeros(n, np.uint32)
+        lengths[len(banners) :] = [len(frame) for _, frame in frames]
+        offsets = np.cumsum(lengths, dtype=np.uint64) - lengths
+        offsets[: len(banners)] = _BANNER
+        data = b"".join(frame for _, frame in frames)
+        parts = min(len(self._outputs), 1 + n // _FRAMES_PER_THREAD)
+        if parts == 1:
+            return [(slot, frame) for _, slot, frame in self._part(0, 1, slots, offsets, lengths, data)]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(len(self._outputs), thread_name_prefix="byz-native")
+        done = self._pool.map(lambda part: self._part(part, parts, slots, offsets, lengths, data), range(parts))
+        # Stable, and one cause is one slot is one part: the order of a single thread comes back.
+        return [(slot, frame) for _, slot, frame in sorted(chain.from_iterable(done), key=lambda answer: answer[0])]
+
+    def reboot(self, slot: int, boot_id: int) -> None:
+        """Power-cycle a slot: what it held is gone, and its banner comes with the next exchange."""
+        self._devices[slot].boot_id = boot_id
+        self._boot(slot)
+
+    def close(self) -> None:
+        """Release the threads and the memory."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        self._memory.clear()
+        self._specs.clear()
+
+    def _part(
+        self,
+        part: int,
+        parts: int,
+        slots: npt.NDArray[np.uint32],
+        offsets: npt.NDArray[np.uint64],
+        lengths: npt.NDArray[np.uint32],
+        data: bytes,
+    ) -> list[tuple[int, int, bytes]]:
+        output = self._outputs[part]
+        answers: list[tuple[int, int, bytes]] = []
+        at, n = 0, len(slots)
+        while at < n:
+            at = self._native.byz_fleet_exchange(
+                self._addresses.ctypes.data, slots.ctypes.data, offsets.ctypes.data, lengths.ctypes.data, at, n, data,
+                part, parts, output.out.ctypes.data, output.out.nbytes, output.answers.ctypes.data, _ANSWERS,
+                ctypes.byref(output.n_answers),
+            )  # fmt: skip
+            answers += output.take()
+        return answers
+
+    def _device(self, spec: DeviceSpec) -> _Device:
+        if spec.network not in NETWORKS:
+            raise FirmwareError(f"network {spec.network!r} of {spec.client_id} is not one of {', '.join(NETWORKS)}")
+        if len(spec.secret) != 32:
+            raise FirmwareError(f"the secret of {spec.client_id} has {len(spec.secret)} bytes; 32 are needed")
+        device = _Device()
+        # The pointer is into the bytes object, which self._specs keeps alive.
+        device.dataset = ctypes.cast(ctypes.c_char_p(spec.dataset), ctypes.c_void_p).value
+        device.dataset_bytes = len(spec.dataset)
+        try:
+            device.device_id[:] = encode_client_id(spec.client_id)
+        except ValueError as error:
+            raise FirmwareError(str(error)) from error
+        device.secret[:] = spec.secret
+        device.fw_sha256[:] = bytes.fromhex(self._native.byz_source_sha256().decode("ascii"))[:8]
+        device.net_index = list(NETWORKS).index(spec.network)
+        device.caps = Cap.TRAIN_INT8_SR
+        device.boot_id = spec.boot_id
+        device.samples = min(samples_of(spec.dataset), 65_535)
+        device.address, device.max_payload, device.rx_credit = spec.address, spec.max_payload, spec.rx_credit
+        return device
+
+    def _slot_memory(self, device: _Device) -> npt.NDArray[np.uint8]:
+        size = self._native.byz_fleet_slot_bytes(device.net_index, device.samples, device.max_payload)
+        return np.zeros(size + _ALIGN, np.uint8)
+
+    def _boot(self, slot: int) -> None:
+        status = self._native.byz_fleet_boot(int(self._addresses[slot]), ctypes.byref(self._devices[slot]))
+        if status:
+            why = _ERRORS.get(status, f"error {status}")
+            raise FirmwareError(f"the device {self._specs[slot].client_id} does not start: {why}")
+        if slot not in self._banners:
+            self._banners.append(slot)
+
+
+def _aligned_address(block: npt.NDArray[np.uint8]) -> int:
+    address: Any = block.ctypes.data
+    return -(-int(address) // _ALIGN) * _ALIGN
