@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from importlib.metadata import entry_points
+from typing import Final, Protocol
 
 from byzantiny.bodies.base import DeviceSpec
+from byzantiny.bodies.registry import load_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,16 @@ class Ports(Protocol):
 
 
 PortsFactory = Callable[[Sequence[DeviceSpec]], Ports]
+
+GROUP: Final = "byzantiny.ports"
+
+
+def port_names() -> list[str]:
+    """Return what can be reached by serial port, by name."""
+    return sorted(point.name for point in entry_points(group=GROUP))
+
+
+def load_ports(name: str) -> PortsFactory:
+    """Return the factory of one kind of ports; raises BodyError naming what is known, or the extra that is missing."""
+    factory: PortsFactory = load_from(GROUP, name)
+    return factory
