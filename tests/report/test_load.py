@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from byzantiny.errors import ByzantinyError
-from byzantiny.report import ReportError, load_run, run_summary, summarize_arms
+from byzantiny.report import ReportError, load_run, summarize_arms, summary
 
 FOLDER = "arms/median/seed-2"
 
@@ -60,7 +60,7 @@ def test_an_arm_that_never_began_is_marked_and_summarised_as_nothing(make_run):
     run = load_run(path)
     assert run.problems == ("median, seed 1: no round was recorded", "median, seed 2: no round was recorded")
     assert summarize_arms(run)[2].accuracy is None
-    assert json.loads(json.dumps(run_summary(run)))["arms"][2]["accuracy_last_tenth"] is None
+    assert json.loads(json.dumps(summary(run)))["arms"][2]["accuracy_last_tenth"] is None
 
 
 def test_a_run_not_finished_but_otherwise_whole_is_marked(make_run):

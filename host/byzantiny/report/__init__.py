@@ -4,10 +4,10 @@ Everything here is computed from the files of a run directory (`byzantiny.record
 and summarising need no extra; the page and the picture need `byzantiny[report]`.
 """
 
+from byzantiny.report.arms import ArmSummary, summarize_arms, summary
 from byzantiny.report.page import write_picture, write_report
 from byzantiny.report.run import ReportError, Run, load_run
 from byzantiny.report.statistics import Summary, summarize
-from byzantiny.report.summary import ArmSummary, run_summary, summarize_arms
 
 __all__ = [
     "ArmSummary",
@@ -15,9 +15,9 @@ __all__ = [
     "Run",
     "Summary",
     "load_run",
-    "run_summary",
     "summarize",
     "summarize_arms",
+    "summary",
     "write_picture",
     "write_report",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from byzantiny.report import tables, words
+from byzantiny.report.arms import ArmSummary, summarize_arms
 from byzantiny.report.charts.accuracy import accuracy_chart
 from byzantiny.report.charts.multiples import MARKERS
 from byzantiny.report.charts.norms import norm_chart
@@ -19,9 +20,9 @@ from byzantiny.report.charts.traffic import traffic_chart
 from byzantiny.report.charts.verdicts import MOST_CLIENTS, verdict_chart
 from byzantiny.report.downloads import downloads
 from byzantiny.report.run import ReportError, Run, load_run
-from byzantiny.report.summary import ArmSummary, summarize_arms
 from byzantiny.report.targets import percent
-from byzantiny.report.units import grouped, human_bytes, human_seconds, plural
+from byzantiny.report.text import plural
+from byzantiny.report.units import grouped, human_bytes, human_seconds
 
 if TYPE_CHECKING:
     import jinja2

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from byzantiny.report.arms import ArmSummary
 from byzantiny.report.charts.accuracy import mean_curve
 from byzantiny.report.charts.style import thin
 from byzantiny.report.charts.traffic import traffic_curve
 from byzantiny.report.norms import norm_curve
 from byzantiny.report.run import Run
-from byzantiny.report.summary import ArmSummary
 from byzantiny.report.targets import percent
 from byzantiny.report.units import grouped
 from byzantiny.report.verdicts import KINDS, client_verdicts, refusal_reasons

@@ -35,12 +35,3 @@ def grouped(count: float) -> str:
     '1\u2009234\u2009567'
     """
     return f"{count:,.0f}".replace(",", "\u2009")
-
-
-def plural(count: int, noun: str) -> str:
-    """A count and its noun.
-
-    >>> plural(1, "seed"), plural(3, "seed")
-    ('1 seed', '3 seeds')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from byzantiny.report.arms import ArmSummary
 from byzantiny.report.run import Run
-from byzantiny.report.summary import ArmSummary
 from byzantiny.report.targets import percent
-from byzantiny.report.units import plural
+from byzantiny.report.text import plural
 
 FEW_SEEDS = 5
 
@@ -69,7 +69,10 @@ def basis(run: Run, arms: Sequence[ArmSummary]) -> str:
 
 def caveats(run: Run, arms: Sequence[ArmSummary]) -> list[tuple[str, str]]:
     """What the numbers do not show, as (what, why), from what this run was."""
-    task, partition = run.manifest.task.get("name", "not recorded"), run.manifest.task.get("partition", "not recorded")
+    facts = run.manifest.task
+    task, partition = facts.get("name", "not recorded"), str(facts.get("partition", "not recorded"))
+    if "alpha" in facts:
+        partition += f", alpha {facts['alpha']}"
     attacks = ", ".join(sorted({arm.info.attack for arm in arms if arm.attacked}))
     bodies = ", ".join(sorted({str(client.get("body", "")) for client in run.manifest.clients} - {""}))
     seeds = len(run.manifest.seeds)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from byzantiny.report.charts.style import ArmStyle, Spec, Theme, arm_style, figure, printable, round_axis, thin, wrap
+from byzantiny.report.arms import ArmSummary
+from byzantiny.report.charts.style import ArmStyle, Spec, Theme, arm_style, figure, round_axis, thin, wrap
 from byzantiny.report.run import Run
-from byzantiny.report.summary import ArmSummary
 from byzantiny.report.targets import percent
+from byzantiny.report.text import printable
 
 WIDTH, HEIGHT = 600, 340
 LABEL_WIDTH = 215

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from byzantiny.report.arms import ArmSummary
 from byzantiny.report.charts.multiples import multiples, panel
 from byzantiny.report.charts.style import Spec, Theme, round_axis, thin
 from byzantiny.report.norms import NormPoint, norm_curve
 from byzantiny.report.run import Run
-from byzantiny.report.summary import ArmSummary
 
 HEIGHT = 170
 LOG_FROM_RATIO = 8.0

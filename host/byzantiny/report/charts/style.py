@@ -11,6 +11,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
+from byzantiny.report.text import printable
+
 Spec = dict[str, Any]
 """A Vega-Lite specification, or a part of one."""
 
@@ -87,16 +89,6 @@ def arm_style(theme: Theme, index: int) -> ArmStyle:
         DASHES[(index + shift) % len(DASHES)],
         SHAPES[(index + shift) % len(SHAPES)],
     )
-
-
-def printable(text: str, limit: int = 60) -> str:
-    r"""Text from a client or a config file, made safe to set: no control or direction characters, not endless.
-
-    >>> printable("dev\x0001\u202e"), printable("abcdef", limit=4)
-    ('dev�01�', 'abc…')
-    """
-    clean = "".join(char if char.isprintable() else "\ufffd" for char in text)
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def wrap(text: str, width: int, lines: int = 3) -> list[str]:

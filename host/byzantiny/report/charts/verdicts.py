@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from byzantiny.report.arms import ArmSummary
 from byzantiny.report.charts.multiples import multiples, panel
-from byzantiny.report.charts.style import Spec, Theme, printable
+from byzantiny.report.charts.style import Spec, Theme
 from byzantiny.report.run import Run
-from byzantiny.report.summary import ArmSummary
+from byzantiny.report.text import printable
 from byzantiny.report.verdicts import KINDS, ClientVerdicts, client_verdicts
 
 BAR_STEP = 19

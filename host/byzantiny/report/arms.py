@@ -118,7 +118,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else 0.0
 
 
-def run_summary(run: Run) -> dict[str, object]:
+def summary(run: Run) -> dict[str, object]:
     """The run's figures as plain dicts, lists, numbers and strings, ready for `json.dumps`."""
     return {
         "schema": "byzantiny.summary/1",
