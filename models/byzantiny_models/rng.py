@@ -79,15 +79,15 @@ def draw(i: ArrayLike, k0: ArrayLike, k1: ArrayLike) -> NDArray[np.uint32]:
     ['5fb0f483', 'b688bfd8', '6e7dcf13']
     """
     # At least one dimension throughout: NumPy warns about the (wanted) overflow of scalars, never of arrays.
-    shape = np.broadcast_shapes(np.shape(i), np.shape(k0), np.shape(k1))
-    x = np.broadcast_to(_u32(i), shape or (1,)) + _u32(k0)
+    scalar = np.ndim(i) == np.ndim(k0) == np.ndim(k1) == 0
+    x = _u32(i) + _u32(k0)
     x ^= x >> np.uint32(16)
     x *= np.uint32(0x7FEB352D)
-    x += _u32(k1)
+    x = x + _u32(k1)  # not in place: k1 may be what broadcasts
     x ^= x >> np.uint32(15)
     x *= np.uint32(0x846CA68B)
     x ^= x >> np.uint32(16)
-    return x.reshape(shape)
+    return x.reshape(()) if scalar else x
 
 
 def _u32(value: ArrayLike) -> NDArray[np.uint32]:

@@ -198,7 +198,7 @@ class _State:
         for plan, w8, bias in zip(self.plans, self.weights, self.biases, strict=True):
             product = np.matmul(w8[:m], activations[-1][:, :, np.newaxis].astype(plan.dtype))[:, :, 0]
             acc = product.astype(np.int32) + bias[:m]
-            activations.append(np.clip(requantize(acc, plan.k), 0 if plan.hidden else -128, 127))
+            activations.append(np.minimum(np.maximum(requantize(acc, plan.k), 0 if plan.hidden else -128), 127))
         error = output_error(activations[-1], y)
         for i in reversed(range(len(self.plans))):
             below = self._error_below(i, error, activations[i]) if i else None  # with the weights before the update
@@ -210,7 +210,7 @@ class _State:
         plan = self.plans[i]
         total = np.matmul(error[:, np.newaxis, :].astype(plan.dtype), self.weights[i][: len(error)])[:, 0]
         shifted = rounding_shift(total.astype(np.int32), WEIGHT_FRAC + plan.error_frac - HIDDEN_ERROR_FRAC)
-        below: Int32s = np.clip(shifted, -(1 << 15), (1 << 15) - 1)
+        below: Int32s = np.minimum(np.maximum(shifted, -(1 << 15)), (1 << 15) - 1)
         # ReLU passes no gradient at 0, the saturation none at 127.
         below[(activation <= 0) | (activation >= 127)] = 0
         return below
@@ -227,7 +227,7 @@ class _State:
         moved = self.masters[i][clients, rows]
         s = plan.error_frac + plan.input_frac + k - MASTER_FRAC
         moved -= stochastic_shift(e[:, np.newaxis] * activation[clients], s, noise)
-        np.clip(moved, -LIMITS["int16"], LIMITS["int16"], out=moved)
+        moved = saturate(moved, LIMITS["int16"])
         self.masters[i][clients, rows] = moved
         self.weights[i][clients, rows] = derive_weights(moved)
         change = stochastic_shift(e, plan.error_frac + k - plan.bias_frac, draw(plan.bias.start + rows, a, b))

