@@ -35,8 +35,8 @@ def image_path(core: str) -> Path:
         now = zigcc.sources_sha256(build.FIRMWARE, build.image_sources(BOARD))
         if source_sha256() != now:
             raise FirmwareError(
-                f"the image {path.name} was built from other sources ({source_sha256()[:12]}) than are here ({now[:12]}); "
-                f"run `{REMEDY}`"
+                f"the image {path.name} was built from other sources ({source_sha256()[:12]}) than are here "
+                f"({now[:12]}); run `{REMEDY}`"
             )
     return path
 

@@ -7,17 +7,18 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.wire.codec import encode_client_id
 from byzantiny.wire.messages import DATASET_HEADER, DATASET_HEADER_BYTES, PAYLOAD_SIZES, Cap
-from byzantiny_models.networks import NETWORKS
-
 from byzantiny_firmware import library
 from byzantiny_firmware.errors import FirmwareError
+from byzantiny_models.networks import NETWORKS
 
 _BANNER: Final = (1 << 64) - 1
 _ALIGN: Final = 64
@@ -26,7 +27,7 @@ _OUT_BYTES: Final = 4 << 20
 _BURST: Final = 32
 _FRAMES_PER_THREAD: Final = 64
 """Below this a second thread costs more than it saves."""
-_ANSWER: Final = np.dtype([("offset", "<u8"), ("length", "<u4"), ("slot", "<u4"), ("cause", "<u8")])
+_ANSWER: Final = np.dtype([("offset", "<u8"), ("length", "<u4"), ("slot", "<u4")])
 _ERRORS: Final = {
     -1: "an address outside 1..65534, a max_payload that is not one of the wire's, or an rx_credit of 0",
     -2: "more samples than there is room for",
@@ -44,7 +45,6 @@ class _Device(ctypes.Structure):
         ("secret", ctypes.c_uint8 * 32),
         ("fw_sha256", ctypes.c_uint8 * 8),
         ("net_index", ctypes.c_uint32),
-        ("build_id", ctypes.c_uint32),
         ("caps", ctypes.c_uint32),
         ("boot_id", ctypes.c_uint32),
         ("samples", ctypes.c_uint32),
@@ -87,19 +87,18 @@ class _Output:
         self.answers = np.empty(_ANSWERS, _ANSWER)
         self.n_answers = ctypes.c_uint64()
 
-    def take(self) -> list[tuple[int, int, bytes]]:
-        """(cause, slot, frame) of every answer."""
+    def take(self) -> list[tuple[int, bytes]]:
+        """(slot, frame) of every answer, in the order they were given."""
         records = self.answers[: self.n_answers.value]
         if not len(records):
             return []
         raw = self.out[: int(records["offset"][-1]) + int(records["length"][-1])].tobytes()
         ends = records["offset"] + records["length"]
         return [
-            (cause, slot, raw[start:end])
-            for cause, slot, start, end in zip(
-                records["cause"].tolist(), records["slot"].tolist(), records["offset"].tolist(), ends.tolist(),
-                strict=True,
-            )  # fmt: skip
+            (slot, raw[start:end])
+            for slot, start, end in zip(
+                records["slot"].tolist(), records["offset"].tolist(), ends.tolist(), strict=True
+            )
         ]
 
 
@@ -132,7 +131,7 @@ class NativeBody:
             self._boot(slot)
 
     def exchange(self, frames: Sequence[tuple[int, bytes]], now_ms: int) -> list[tuple[int, bytes]]:
-        """Deliver the frames and return every answer, grouped by the frame that caused it; `now_ms` is not needed."""
+        """Deliver the frames and return every answer, slot by slot in order; `now_ms` is not needed."""
         del now_ms
         banners, self._banners = self._banners, []
         n = len(banners) + len(frames)
@@ -148,12 +147,14 @@ class NativeBody:
         data = b"".join(frame for _, frame in frames)
         parts = min(len(self._outputs), 1 + n // _FRAMES_PER_THREAD)
         if parts == 1:
-            return [(slot, frame) for _, slot, frame in self._part(0, 1, slots, offsets, lengths, data)]
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(len(self._outputs), thread_name_prefix="byz-native")
-        done = self._pool.map(lambda part: self._part(part, parts, slots, offsets, lengths, data), range(parts))
-        # Stable, and one cause is one slot is one part: the order of a single thread comes back.
-        return [(slot, frame) for _, slot, frame in sorted(chain.from_iterable(done), key=lambda answer: answer[0])]
+            answers = self._part(0, 1, slots, offsets, lengths, data)
+        else:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(len(self._outputs), thread_name_prefix="byz-native")
+            done = self._pool.map(lambda part: self._part(part, parts, slots, offsets, lengths, data), range(parts))
+            answers = list(chain.from_iterable(done))
+        answers.sort(key=itemgetter(0))  # stable: within a slot, as they were given
+        return answers
 
     def reboot(self, slot: int, boot_id: int) -> None:
         """Power-cycle a slot: what it held is gone, and its banner comes with the next exchange."""
@@ -176,9 +177,9 @@ class NativeBody:
         offsets: npt.NDArray[np.uint64],
         lengths: npt.NDArray[np.uint32],
         data: bytes,
-    ) -> list[tuple[int, int, bytes]]:
+    ) -> list[tuple[int, bytes]]:
         output = self._outputs[part]
-        answers: list[tuple[int, int, bytes]] = []
+        answers: list[tuple[int, bytes]] = []
         at, n = 0, len(slots)
         while at < n:
             at = self._native.byz_fleet_exchange(

@@ -12,7 +12,6 @@ from byzantiny.bodies.base import DeviceSpec
 from byzantiny.wire.codec import encode_client_id
 from byzantiny.wire.crc import crc32c
 from byzantiny.wire.messages import PAYLOAD_SIZES, ResetReason
-
 from byzantiny_firmware.errors import FirmwareError
 
 ADDRESS: Final = 0x0010_0000
@@ -21,8 +20,8 @@ REGION_BYTES: Final = 0x0030_0000
 MAGIC: Final = b"BYZP"
 VERSION: Final = 1
 BLOCK: Final = struct.Struct("<4sHBx16s32sHHH2xII")
-"""magic, version, reset_reason, device_id, secret, address, max_payload, rx_credit, boot_id, dataset_bytes; a CRC-32C of
-all that and the data set follow."""
+"""magic, version, reset_reason, device_id, secret, address, max_payload, rx_credit, boot_id, dataset_bytes; a CRC-32C
+of all that and the data set follow."""
 HEADER_BYTES: Final = BLOCK.size + 4
 
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """One emulated board as a process: a Cortex-M image under Unicorn behind a loopback socket or a pty.
 
-    python -m byzantiny_firmware.unicorn_board --image FILE.elf --cpu m4f --provision FILE [--listen 127.0.0.1:0 | --pty]
+    python -m byzantiny_firmware.unicorn_board --image m4f --provision FILE [--listen 127.0.0.1:0 | --pty]
 
-The engine is GPLv2; it is imported here and nowhere else, in a process of its own. What this process says to its parent
-is one JSON object a line on stdout: first `{"url": ...}`, then an answer to every line on stdin (`stats`, `reset BOOT_ID`,
-`quit`), and unasked `{"fault": ...}` when the firmware has crashed. It ends with its stdin, that is, with its parent.
+The engine is GPLv2; it is imported here and nowhere else, in a process of its own. What this process says to its
+parent is one JSON object a line on stdout: first `{"url": ...}`, then an answer to every line on stdin (`stats`,
+`reset BOOT_ID`, `quit`), and unasked `{"fault": ...}` when the firmware has crashed. It ends with its stdin, that is,
+with its parent.
 
 The model is what the image touches of an MPS2 (boards/mps2/mps2.h): flash, RAM of the modelled microcontroller and no
 more, the provisioning block, the CMSDK UART, LED 0 as the marker around training. WFI is the only way the firmware
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import queue
@@ -46,7 +48,7 @@ KEPT_OUTPUT_BYTES = 1 << 16
 _LINE_BUFFER_BYTES = 1 << 16
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """The firmware did something the modelled microcontroller cannot do."""
 
 
@@ -94,12 +96,11 @@ class Counter:
 
     def _hook_native(self, uc: Any, block_hook: int) -> bool:
         try:
-            from unicorn.unicorn_py3.unicorn import uclib
-
+            uclib: Any = importlib.import_module("unicorn.unicorn_py3.unicorn").uclib
             from byzantiny_firmware import library
 
             function = ctypes.cast(library.load().byz_count_block, ctypes.c_void_p)
-        except Exception:  # noqa: BLE001  (whatever is missing, counting in Python gives the same numbers)
+        except Exception:  # whatever is missing, counting in Python gives the same numbers
             return False
         handle = ctypes.c_size_t()
         status = uclib.uc_hook_add(
@@ -132,9 +133,8 @@ class Machine:
         budget: int = BUDGET_INSTRUCTIONS,
         on_marker: Callable[[], None] = lambda: None,
     ) -> None:
-        import unicorn
-        from unicorn import arm_const
-
+        unicorn: Any = importlib.import_module("unicorn")
+        arm_const: Any = importlib.import_module("unicorn.arm_const")
         models = {
             "m0": arm_const.UC_CPU_ARM_CORTEX_M0, "m3": arm_const.UC_CPU_ARM_CORTEX_M3,
             "m4f": arm_const.UC_CPU_ARM_CORTEX_M4, "m7": arm_const.UC_CPU_ARM_CORTEX_M7,
@@ -180,7 +180,7 @@ class Machine:
         uc.mmio_map(FPGAIO_BASE, PAGE, None, None, self._on_led, None)
         self.counter = Counter(uc, bytes(flash), unicorn.UC_HOOK_BLOCK, native=native_count)
         if uc.ctl_get_cpu_model() != models[cpu]:
-            raise Fault(f"the engine runs CPU model {uc.ctl_get_cpu_model()}, not {cpu}'s {models[cpu]}")
+            raise FaultError(f"the engine runs CPU model {uc.ctl_get_cpu_model()}, not {cpu}'s {models[cpu]}")
         stack, self._pc = struct.unpack_from("<II", flash)
         uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
         self._uc = uc
@@ -192,7 +192,7 @@ class Machine:
     def run(self) -> None:
         """Execute until the firmware waits with nothing received.
 
-        Raises Fault when it leaves the modelled machine, or exceeds the budget.
+        Raises FaultError when it leaves the modelled machine, or exceeds the budget.
         """
         waiting = -1
         while len(self._received) != waiting:  # a firmware that no longer reads is parked: waking it again is no use
@@ -201,11 +201,11 @@ class Machine:
             try:
                 self._uc.emu_start(self._pc | 1, 0xFFFF_FFFF)
             except self._error as error:
-                raise Fault(f"{error} at pc 0x{self._uc.reg_read(self._pc_register):08x}") from error
+                raise FaultError(f"{error} at pc 0x{self._uc.reg_read(self._pc_register):08x}") from error
             finally:
                 self.running_from = None
             if self.exhausted:
-                raise Fault(f"more than {self.budget} instructions without waiting for a byte")
+                raise FaultError(f"more than {self.budget} instructions without waiting for a byte")
             self._pc = self._uc.reg_read(self._pc_register)
             if not self._received:
                 return
@@ -320,7 +320,7 @@ class Board:
         if self._fault is None:
             try:
                 self._machine.run()
-            except Fault as fault:
+            except FaultError as fault:
                 self._fault = str(fault)
                 _say({"fault": self._fault})
         self._flush()
@@ -408,7 +408,7 @@ def _say(answer: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one board until stdin ends."""
-    parser = argparse.ArgumentParser(prog="python -m byzantiny_firmware.unicorn_board", description="one emulated board")
+    parser = argparse.ArgumentParser("python -m byzantiny_firmware.unicorn_board", description="one board")
     parser.add_argument("--image", required=True, help="an ELF file, or the name of a built image: m0, m3, m4f")
     parser.add_argument("--cpu", choices=("m0", "m3", "m4f", "m7"), help="the core; the image's name by default")
     parser.add_argument("--provision", required=True, type=Path, help="the provisioning block and data set")

@@ -28,6 +28,9 @@
 #define BYZ_CLIENT_FRAME_BYTES(payload) \
     (BYZ_OVERHEAD_BYTES + ((payload) > BYZ_CONTROL_MAX_BYTES ? (payload) : BYZ_CONTROL_MAX_BYTES))
 
+/* What HELLO calls the build: counts the behaviours of the client that a host may want to tell apart. */
+#define BYZ_BUILD_ID 1U
+
 /* Most frames one received frame is answered with. */
 #define BYZ_CLIENT_BURST BYZ_WINDOW_CHUNKS
 

@@ -60,6 +60,7 @@ BYZ_CHECK static int set_up(void) {
     for (uint32_t i = 0; i < sizeof config.fw_sha256; i++) {
         config.fw_sha256[i] = (uint8_t)(hex_digit(source_sha256[2U * i]) << 4 | hex_digit(source_sha256[2U * i + 1U]));
     }
+    config.build_id = BYZ_BUILD_ID;
     config.caps = BYZ_CAP_TRAIN_INT8_SR | BYZ_CAP_INSTRUCTION_MARKERS;
     config.model = model;
     config.work = work;

@@ -11,7 +11,6 @@ typedef struct {
     byz_fleet_answer_t *answers;
     uint64_t n_answers;
     uint32_t slot;
-    uint64_t cause;
 } sink_t;
 
 static uint64_t aligned(uint64_t bytes) { return (bytes + SLOT_ALIGN - 1U) / SLOT_ALIGN * SLOT_ALIGN; }
@@ -23,7 +22,6 @@ static void collect(void *user, const uint8_t *frame, size_t bytes) {
     answer->offset = sink->used;
     answer->length = (uint32_t)bytes;
     answer->slot = sink->slot;
-    answer->cause = sink->cause;
     byz_copy(sink->out + sink->used, frame, bytes);
     sink->used += bytes;
 }
@@ -48,7 +46,7 @@ int32_t byz_fleet_boot(void *slot, const byz_fleet_device_t *device) {
     byz_copy(config.device_id, device->device_id, sizeof config.device_id);
     byz_copy(config.secret, device->secret, sizeof config.secret);
     byz_copy(config.fw_sha256, device->fw_sha256, sizeof config.fw_sha256);
-    config.build_id = device->build_id;
+    config.build_id = BYZ_BUILD_ID;
     config.caps = device->caps;
     config.boot_id = device->boot_id;
     config.address = device->address;
@@ -76,7 +74,6 @@ uint64_t byz_fleet_exchange(void *const *memory, const uint32_t *slots, const ui
             break;
         }
         sink.slot = slots[i];
-        sink.cause = i;
         client->config.user = &sink;
         if (offsets[i] == BYZ_FLEET_BANNER) {
             byz_client_banner(client);

@@ -18,7 +18,6 @@ typedef struct {
     uint8_t secret[32];
     uint8_t fw_sha256[8];
     uint32_t net_index;
-    uint32_t build_id;
     uint32_t caps;
     uint32_t boot_id;
     uint32_t samples;
@@ -28,12 +27,11 @@ typedef struct {
     uint16_t reset_reason;
 } byz_fleet_device_t;
 
-/* One answer: who sent it, because of which frame, and where it lies. */
+/* One answer: who sent it and where it lies. */
 typedef struct {
     uint64_t offset;
     uint32_t length;
     uint32_t slot;
-    uint64_t cause;
 } byz_fleet_answer_t;
 
 /* In place of a frame's offset: the slot has just been booted, let it send its banner. */
