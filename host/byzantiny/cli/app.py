@@ -21,6 +21,7 @@ Broker = Annotated[
     str | None, typer.Option("--broker", help="mqtt://[user:password@]host[:port]; default: a private one is started.")
 ]
 Run = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
+File = Annotated[Path, typer.Argument(help="An experiment file, e.g. experiments/hard.toml.", metavar="EXPERIMENT")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set training.shift=7.")
 ]
@@ -53,10 +54,11 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
+
+
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+    version: Version = False,
 ) -> None:
     """Federated learning on microcontrollers, some of which lie."""
     del version
@@ -74,9 +76,7 @@ def demo(
 
 
 def run(
-    experiment: Annotated[
-        Path, typer.Argument(help="An experiment file, e.g. experiments/demo.toml.", metavar="EXPERIMENT")
-    ],
+    experiment: File,
     settings: Settings = None,
     json: Json = False,
     out: Out = Path("runs"),

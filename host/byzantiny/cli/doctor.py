@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from byzantiny import kernels
-from byzantiny.bodies import body_names, load_body
+from byzantiny.bodies.registry import body_names, load_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,9 @@ def _program(name: str, command: tuple[str, ...], gives: str, remedy: str) -> Fi
 
 
 def _kernels() -> Finding:
-    backend = kernels.backend()
+    backend = str(kernels.backend())
     found = backend if backend != "numpy" else ""
-    return Finding(
-        "native kernels", found, "fast aggregation (NumPy does the same, slower)", "byzantiny firmware build"
-    )
+    return Finding("native kernels", found, "fast aggregation (NumPy: the same, slower)", "byzantiny firmware build")
 
 
 def _body(name: str) -> Finding:

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from byzantiny.aggregators import load_aggregators
 from byzantiny.attacks import load_attacks
-from byzantiny.bodies import body_names, port_names
+from byzantiny.bodies.ports import port_names
+from byzantiny.bodies.registry import body_names
 from byzantiny.experiment.config import ConfigError
 from byzantiny.preaggregators import load_preaggregators
 from byzantiny.screening import load_screening

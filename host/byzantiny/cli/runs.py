@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class StopFlag:
     @contextmanager
     def watching(self) -> Iterator[StopFlag]:
         """Take SIGINT and SIGTERM while the block runs."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def note(number: int, _frame: object) -> None:
             self._set = True
@@ -100,9 +100,7 @@ def reproduce_run(output: Output, run_dir: Path) -> None:
     with Live(enabled=not output.json) as live:
         outcome = reproduce(run_dir, live.on_event)
     output.say(outcome.sentence)
-    output.give(
-        {"identical": outcome.identical, "rounds": outcome.rounds, "first_difference": outcome.first_difference}
-    )
+    output.give(asdict(outcome))
     if not outcome.identical:
         raise SystemExit(1)
 

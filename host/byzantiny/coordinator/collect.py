@@ -12,7 +12,8 @@ from byzantiny.coordinator.plan import OpenRound
 from byzantiny.ledger import Candidate, Ledger, Receipt
 from byzantiny.transport.base import Inbox, Transport
 from byzantiny.validation import Rejection, ValidationContext, validate
-from byzantiny.wire.host import Event, Greeted, HostSession, Rebooted, Refused, RoundWork, Step, UpdateReceived
+from byzantiny.wire.events import Event, Greeted, Rebooted, Refused, RoundWork, Silent, Step, UpdateReceived
+from byzantiny.wire.host import HostSession
 from byzantiny.wire.messages import Reason, Verdict
 
 FORGEABLE = frozenset(
@@ -55,6 +56,8 @@ class Collector:
     ledger: Ledger
     stop: Callable[[], bool]
     notice: Callable[[str], None]
+    wake: Callable[[], float | None]
+    """When something that only `pump` sees is due: a frame held by a channel, a relay's timer."""
     poll_s: float = 0.25
     """Longest wait without looking at `stop` (and at a transport that works only when pumped)."""
     strangers: Counter[str] = field(default_factory=Counter)
@@ -127,9 +130,8 @@ class Collector:
                 self._apply(client_id, session.on_time(now), received)
 
     def _wait_s(self, longest_s: float) -> float:
-        if not self._due:
-            return longest_s
-        return min(longest_s, max(0.0, self._due[0][0] - self.clock.now()))
+        times = [when for when in (self._due[0][0] if self._due else None, self.wake()) if when is not None]
+        return min([longest_s, *(max(0.0, when - self.clock.now()) for when in times)])
 
     def _apply(self, client_id: str, step: Step, received: list[tuple[str, UpdateReceived]]) -> None:
         for frame in step.frames:
@@ -159,7 +161,9 @@ class Collector:
             self.ledger.put_device(client_id, {**facts, "n_samples": hello.n_samples, "max_payload": hello.max_payload})
         elif isinstance(event, Refused):
             self._settled.add(client_id)
-            self._device_refusals[client_id] = f"the device refused the {event.phase}: {event.name}"
+            self._device_refusals[client_id] = f"{event.name} ({event.phase})"
+        elif isinstance(event, Silent):
+            self.notice(f"{client_id} does not answer; the round waits for it until its deadline")
 
     def _judge(self, received: list[tuple[str, UpdateReceived]], context: ValidationContext, work: RoundWork) -> int:
         """Validate, let the ledger judge all of them in one commit, and only then send the receipts."""
@@ -192,7 +196,7 @@ class Collector:
 def _candidate(client_id: str, event: UpdateReceived, context: ValidationContext) -> Candidate:
     outcome = validate(event.data, event.start, client_id, context)
     if isinstance(outcome, Rejection):
-        return Candidate(client_id, context.round_num, event.start.sha256, rejection=outcome)
+        return Candidate(client_id, context.offer.round_num, event.start.sha256, rejection=outcome)
     return Candidate(
         client_id=client_id,
         round_num=outcome.manifest.round_num,

@@ -23,6 +23,7 @@ from byzantiny.validation import ValidationContext
 from byzantiny.wire.auth import Keys
 from byzantiny.wire.codec import decode_offer
 from byzantiny.wire.host import HostSession
+from byzantiny.wire.messages import Offer
 from byzantiny_models.networks import Layout
 from byzantiny_models.rng import Stream, rng_for
 
@@ -47,6 +48,7 @@ class Surroundings:
     notice: Callable[[str], None]
     on_round: RoundListener
     links: Mapping[str, Link]
+    wake: Callable[[], float | None] = lambda: None
     poll_s: float = 0.25
     cohorts: Mapping[int, tuple[str, ...]] | None = None
     """Replays the accepted sets of another run: the cohort of each round, instead of a draw."""
@@ -71,6 +73,7 @@ class Coordinator:
         self._federation = federation
         self._world = world
         self._inbox = Inbox()
+        self._offers: dict[bytes, Offer] = {}
         sessions = {client_id: self._session(client_id) for client_id in plan.clients}
         self._collector = Collector(
             sessions=sessions,
@@ -80,6 +83,7 @@ class Coordinator:
             ledger=world.ledger,
             stop=world.stop,
             notice=world.notice,
+            wake=world.wake,
             poll_s=world.poll_s,
         )
 
@@ -101,7 +105,7 @@ class Coordinator:
         last = self._world.ledger.last_closed()
         if last is None:
             return self._federation.init(initial)
-        state = self._federation.load(last.state)
+        state = ServerState.from_bytes(last.state)
         if self._layout.pack(state.model) != last.model:
             raise RuntimeError(f"the ledger's model of round {last.round_num} and its state disagree")
         return state
@@ -192,7 +196,7 @@ class Coordinator:
                 outcome="aggregated" if diagnostics is not None else "no-aggregate",
                 reason=facts.reason,
                 model=self._layout.pack(state.model),
-                state=self._federation.dump(state),
+                state=state.to_bytes(),
                 round_row=row.to_dict(),
                 client_rows=[client.to_dict() for client in clients],
             )
@@ -200,13 +204,15 @@ class Coordinator:
         self._world.on_round(row)
 
     def _context(self, round_: OpenRound) -> ValidationContext:
-        known = {sha: decode_offer(body) for sha, body in self._world.ledger.known_offers().items()}
+        if not self._offers:
+            self._offers = {sha: decode_offer(body) for sha, body in self._world.ledger.known_offers().items()}
+        self._offers[round_.opening.offer_sha256] = round_.offer
         return ValidationContext(
             offer=round_.offer,
             offer_sha256=round_.opening.offer_sha256,
             cohort=frozenset(round_.opening.cohort),
             keys=self._world.keys,
-            known_offers=known,
+            known_offers=self._offers,
             layout=self._layout,
         )
 

@@ -14,7 +14,7 @@ from byzantiny.federation import RoundDiagnostics
 from byzantiny.ledger import AcceptedUpdate, Receipt
 from byzantiny.records import ClientRow, RoundRow
 from byzantiny.updates import CODE_LIMIT
-from byzantiny.wire.host import LinkStats
+from byzantiny.wire.events import LinkStats
 from byzantiny.wire.messages import Verdict
 
 

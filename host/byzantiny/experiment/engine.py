@@ -24,13 +24,13 @@ from byzantiny.records import Final, RoundRow
 from byzantiny.suggest import unknown_name
 from byzantiny.transport.brokers import open_broker
 from byzantiny.wire.auth import derive_keys
-from byzantiny_models.networks import NETWORKS, Layout, Network, initial_model
+from byzantiny_models.networks import Layout, Network, initial_model
 from byzantiny_models.tasks import TASKS, Task, load_task
 from byzantiny_models.training import accuracy
 
-DEFAULT_BOUND_PER_ROOT_D = 8
-"""The default L2 bound is this times ceil(sqrt(d)) grid steps: about twice an honest digits update at its largest, a
-fifteenth of a saturated row (127 sqrt(d)). docs/decisions/0004 has the measurement."""
+DEFAULT_BOUND_PER_ROOT_D = 16
+"""The default L2 bound is this times ceil(sqrt(d)) grid steps, an eighth of a saturated row (127 sqrt(d)):
+docs/decisions/0005 has the measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Engine:
         """
         started = time.perf_counter()
         task = load_task(_known_task(experiment.base.task))
-        network = NETWORKS[task.network]
+        network = task.network
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, network.layout)
         with ExitStack() as stack:
@@ -119,7 +119,7 @@ class Engine:
             progress = _Progress(self.listener, run.rounds, count, index)
             surroundings = self._surroundings(world, ledger, cast, task, network, progress, which)
             plan = make_plan(run, arm, seed, network.layout)
-            federation = Federation(network.layout, build_pipeline(run.defence.pipeline, run.defence.f_declared))
+            federation = make_federation(run, network.layout)
             Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
             rounds, _ = rundir.export(folder, ledger)
         final = rundir.finish(folder, rounds)
@@ -153,6 +153,7 @@ class Engine:
             notice=lambda text: self.listener(Notice(text)),
             on_round=progress,
             links=world.links,
+            wake=world.wake,
             poll_s=world.poll_s,
             cohorts=self.cohorts.get(which),
         )
@@ -197,7 +198,6 @@ def make_plan(run: RunConfig, arm: str, seed: int, layout: Layout) -> Plan:
     """Turn a checked config into the coordinator's numbers."""
     ids = tuple(run.client_ids())
     cohort = run.round.cohort or len(ids)
-    bound = {"off": 0, "default": default_l2_bound(layout.d)}.get(str(run.round.l2_bound))
     return Plan(
         arm=arm,
         seed=seed,
@@ -209,26 +209,45 @@ def make_plan(run: RunConfig, arm: str, seed: int, layout: Layout) -> Plan:
         epochs=run.training.epochs,
         lr_shift=run.training.lr_shift,
         shifts=layout.default_shifts(run.training.shift),
-        l2_bound=int(run.round.l2_bound) if bound is None else bound,
+        l2_bound=l2_bound(run, layout.d),
     )
+
+
+def make_federation(run: RunConfig, layout: Layout) -> Federation:
+    """Build the defence; while an L2 bound is announced, the coordinator re-clips to it what it measured (SPEC 3).
+
+    Raises PipelineError.
+    """
+    stages = list(run.defence.pipeline)
+    bound = l2_bound(run, layout.d)
+    if bound and not any(stage.get("name") == "norm-clip" for stage in stages):
+        stages.insert(0, {"name": "norm-clip", "bound": bound})
+    return Federation(layout, build_pipeline(stages, run.defence.f_declared))
+
+
+def l2_bound(run: RunConfig, d: int) -> int:
+    """Return the bound in grid steps of the finest tensor; 0 for none."""
+    if isinstance(run.round.l2_bound, int):
+        return run.round.l2_bound
+    return default_l2_bound(d) if run.round.l2_bound == "default" else 0
 
 
 def default_l2_bound(d: int) -> int:
     """Return the bound of `round.l2_bound = "default"`, in grid steps.
 
     >>> default_l2_bound(2410)
-    400
+    800
     """
     return DEFAULT_BOUND_PER_ROOT_D * math.isqrt(d - 1) + DEFAULT_BOUND_PER_ROOT_D
 
 
 def check_pipeline(arm: str, run: RunConfig, layout: Layout) -> None:
     """Refuse what would fail in every round (P6): a quorum below the pipeline's minimum. Raises ConfigError."""
-    federation = Federation(layout, build_pipeline(run.defence.pipeline, run.defence.f_declared))
+    least = make_federation(run, layout).pipeline.min_clients
     quorum = run.round.quorum or run.round.cohort or len(run.client_ids())
-    if quorum < federation.min_clients:
+    if quorum < least:
         raise ConfigError(
-            f"arms.{arm}: a quorum of {quorum} is below the {federation.min_clients} clients that its defence needs "
+            f"arms.{arm}: a quorum of {quorum} is below the {least} clients that its defence needs "
             f"with f_declared = {run.defence.f_declared}; raise the quorum, add clients or lower f_declared"
         )
 

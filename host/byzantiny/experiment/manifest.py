@@ -14,7 +14,6 @@ from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
-from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import Task
 
 
@@ -30,7 +29,7 @@ def describe(
 ) -> Manifest:
     """Return the manifest; data and partitions are those of the first seed."""
     base = experiment.base
-    network = NETWORKS[task.network]
+    network = task.network
     cast = make_cast(base, base.seeds[0], task)
     commit, dirty = provenance.git_state()
     return Manifest(
@@ -76,7 +75,7 @@ def describe(
         seeds=list(base.seeds),
         rounds=base.rounds,
         broker=broker_kind,
-        kernels=kernels.backend(),
+        kernels=str(kernels.backend()),
         firmware=[],
         finished=finished,
         wall_s=round(wall_s, 3),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from byzantiny.bodies import body_names
+from byzantiny.bodies.registry import body_names
 from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Experiment, parse_experiment
 from byzantiny.experiment.engine import Engine

@@ -6,20 +6,19 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
 
 import msgspec
 
-from byzantiny.bodies import load_bodies, load_ports
 from byzantiny.bodies.base import Body, DeviceSpec
-from byzantiny.bodies.ports import Ports
+from byzantiny.bodies.ports import Ports, load_ports
+from byzantiny.bodies.registry import load_body
 from byzantiny.coordinator import ClientFacts, Clock, Link, RealClock, VirtualClock
 from byzantiny.experiment.cast import Cast, Role
-from byzantiny.experiment.config import ConfigError, RunConfig
+from byzantiny.experiment.config import RunConfig
 from byzantiny.fleet import Fleet, FleetThread, Member, Relay, RelayPlan
-from byzantiny.suggest import unknown_name
 from byzantiny.transport.base import Transport
-from byzantiny.transport.channel import Channel, Faults
+from byzantiny.transport.channel import NO_FAULTS, Channel, LinkFaults
 from byzantiny.transport.memory import MemoryTransport
 from byzantiny.transport.mqtt import MqttTransport
 from byzantiny.transport.mqtt_fleet import MqttFleetLink
@@ -32,6 +31,7 @@ from byzantiny_models.rng import Stream, rng_for
 PAYLOAD = {"memory": 4096, "mqtt": 4096, "serial": 240}
 """Largest DATA payload by transport, unless the group says otherwise; 512 is the wire's limit on a serial line."""
 RTO_S = {"memory": 0.05, "mqtt": 0.5, "serial": 0.25}
+LINE_RATE = 115_200
 POLL_PUMPED_S = 0.002
 POLL_S = 0.25
 
@@ -47,6 +47,8 @@ class World:
     instructions: Callable[[], dict[str, int]]
     check: Callable[[], None]
     """Raises what ended a fleet's thread."""
+    wake: Callable[[], float | None]
+    """When a held frame or a relay's timer is due, though nothing has arrived."""
     poll_s: float
     close: Callable[[], None]
 
@@ -75,6 +77,7 @@ class _Builder:
         self._members: dict[str, list[Member]] = {"memory": [], "mqtt": []}
         self._counted: list[tuple[str, Ports, int]] = []
         self._checks: list[Callable[[], None]] = []
+        self._timers: list[Callable[[], float | None]] = []
 
     def build(self) -> World:
         """Open everything; whatever was opened is closed again if a later piece fails."""
@@ -97,6 +100,7 @@ class _Builder:
             },
             instructions=self._instructions,
             check=self._check,
+            wake=self._wake,
             poll_s=poll_s,
             close=close,
         )
@@ -107,7 +111,7 @@ class _Builder:
             if group.transport == "serial":
                 self._place_ports(roles)
             else:
-                factory = _known("body", group.body, load_bodies())
+                factory = load_body(group.body)
                 body = factory([self._spec(role) for role in roles])
                 self._stack.callback(body.close)
                 for slot, role in enumerate(roles):
@@ -116,18 +120,21 @@ class _Builder:
     def _place_ports(self, roles: list[Role]) -> None:
         """Serial clients: the coordinator opens their ports, except a Byzantine one's, which its relay opens."""
         group = roles[0].group
-        factory = _known("serial body", group.body, load_ports())
+        factory = load_ports(group.body)
         ports = factory([self._spec(role) for role in roles])
         self._stack.callback(ports.close)
         for slot, role in enumerate(roles):
             self._counted.append((role.client_id, ports, slot))
             if self._relayed(role):
-                body = load_bodies()["port"]
-                tapped = body([self._spec(role)], urls=[ports.urls[slot]])
+                from byzantiny.bodies.port_body import PortBody
+
+                tapped = PortBody([ports.urls[slot]], baud=ports.baud)
                 self._stack.callback(tapped.close)
                 self._members["memory"].append(self._member(role, tapped, 0))
             else:
-                self._by_client[role.client_id] = SerialTransport(role.client_id, ports.urls[slot], baud=ports.baud)
+                self._by_client[role.client_id] = SerialTransport(
+                    role.client_id, ports.urls[slot], ports.baud or LINE_RATE
+                )
 
     def _open_memory(self) -> tuple[Clock, float]:
         members = self._members["memory"]
@@ -137,10 +144,13 @@ class _Builder:
         virtual = not fleet.realtime and all(group.transport == "memory" for group in self._run.clients)
         clock: Clock = VirtualClock() if virtual else RealClock()
         memory: Transport = MemoryTransport(lambda frames: fleet.exchange(frames, clock.now()))
+        self._timers.append(lambda: fleet.next_due)
         link = self._run.link
-        faults = Faults(**msgspec.structs.asdict(link))
-        if faults != Faults():
-            memory = Channel(memory, faults, seed=self._seed, clock=clock.now)
+        faults = LinkFaults(**msgspec.structs.asdict(link))
+        if faults != NO_FAULTS:
+            channel = Channel(memory, seed=self._seed, clock=clock.now, up=faults, down=faults)
+            self._timers.append(lambda: channel.next_due)
+            memory = channel
         for member in members:
             self._by_client[member.client_id] = memory
         return clock, POLL_S if virtual else POLL_PUMPED_S
@@ -150,7 +160,8 @@ class _Builder:
         if not members:
             return
         assert self._setting.broker is not None, "the engine opens a broker for a run with MQTT clients"
-        options = MqttOptions(version=self._run.mqtt.version, ca_file=self._run.mqtt.ca_file)
+        mqtt = self._run.mqtt
+        options = MqttOptions(protocol=mqtt.version, ca_file=Path(mqtt.ca_file) if mqtt.ca_file else None)
         transport = MqttTransport(self._setting.broker, self._setting.fleet, options=options)
         ids = [member.client_id for member in members]
         link = MqttFleetLink(self._setting.broker, self._setting.fleet, ids, options=options)
@@ -194,6 +205,9 @@ class _Builder:
                 counted[client_id] = cost.instructions
         return counted
 
+    def _wake(self) -> float | None:
+        return min((when for when in (timer() for timer in self._timers) if when is not None), default=None)
+
     def _check(self) -> None:
         for check in self._checks:
             check()
@@ -206,12 +220,3 @@ def open_world(run: RunConfig, seed: int, cast: Cast, setting: Setting) -> World
 
 def _payload(role: Role) -> int:
     return role.group.payload_bytes or PAYLOAD[role.group.transport]
-
-
-T = TypeVar("T")
-
-
-def _known(what: str, name: str, table: Mapping[str, T]) -> T:
-    if name not in table:
-        raise ConfigError(unknown_name(what, name, table))
-    return table[name]

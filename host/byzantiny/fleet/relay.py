@@ -19,7 +19,8 @@ from byzantiny.updates import UpdateBatch, quantize_rows, weighted_squared_norms
 from byzantiny.wire.auth import derive_keys
 from byzantiny.wire.codec import split_update
 from byzantiny.wire.device import DeviceIdentity, DeviceMachine, TrainRequest
-from byzantiny.wire.host import Greeted, HostSession, Rebooted, RoundWork, Step, UpdateReceived
+from byzantiny.wire.events import Greeted, Rebooted, RoundWork, Step, UpdateReceived
+from byzantiny.wire.host import HostSession
 from byzantiny.wire.messages import Hello, Offer, Reason, Verdict
 from byzantiny_models.networks import Layout
 from byzantiny_models.rng import Stream, rng_for
@@ -117,10 +118,10 @@ class Relay:
         request = self._request
         if request is None or self._machine is None:
             return []
-        manifest, _, payload = split_update(update)
-        honest = np.frombuffer(payload, dtype=np.int8)
+        parts = split_update(update)
+        honest = np.frombuffer(parts.codes, dtype=np.int8)
         codes = craft(self.plan, honest, request.offer, self.layout, self.spec.client_id)
-        return list(self._machine.provide(codes, manifest.n_samples))
+        return list(self._machine.provide(codes, parts.manifest.n_samples))
 
     def _new_session(self) -> HostSession:
         return HostSession(

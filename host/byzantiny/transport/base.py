@@ -41,10 +41,25 @@ class Inbox:
 class Transport(Protocol):
     """A link to one or many clients. Frames are whole; COBS, topics and sockets stay inside."""
 
-    name: str
-    max_payload: int
-    baud: int | None
-    realtime: bool
+    @property
+    def name(self) -> str:
+        """The kind: `memory`, `mqtt`, `serial`."""
+        ...
+
+    @property
+    def max_payload(self) -> int:
+        """Largest DATA payload in bytes."""
+        ...
+
+    @property
+    def baud(self) -> int | None:
+        """A serial line's rate; None where there is no line."""
+        ...
+
+    @property
+    def realtime(self) -> bool:
+        """Frames arrive by themselves, so time cannot be virtual."""
+        ...
 
     def open(self, inbox: Inbox) -> None:
         """Connect; from now on frames arrive in `inbox`. Raises TransportError."""
