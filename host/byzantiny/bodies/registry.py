@@ -48,7 +48,7 @@ def load_from(group: str, name: str) -> Any:
     """Return what an entry point of a group names; raises BodyError naming what is known, or the missing extra."""
     points = {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
     if name not in points:
-        raise BodyError(unknown_name(group.rpartition(".")[2].removesuffix("s"), name, points))
+        raise BodyError(unknown_name("body" if group == GROUP else group, name, points))
     try:
         return points[name].load()
     except ImportError as error:
