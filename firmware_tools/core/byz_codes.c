@@ -98,7 +98,7 @@ int byz_encode_to(const byz_network_t *net, const void *global, const void *loca
                 for (uint32_t i = 0; i < n; i++) d[i] = d[i] * factor / 4096; /* C's division truncates */
             }
             for (uint32_t i = 0; i < n; i++) {
-                codes[at + i] = (int8_t)byz_stochastic_shift(d[i], s, byz_draw(at + i, noise_key.k0, noise_key.k1));
+                codes[at + i] = (int8_t)byz_stochastic_shift(d[i], s, byz_draw_upper(at + i, noise_key.k0, noise_key.k1));
             }
         }
     }

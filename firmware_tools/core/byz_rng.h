@@ -22,15 +22,21 @@ typedef enum {
     BYZ_STREAM_INITIAL_MODEL = 3
 } byz_stream_t;
 
-static inline uint32_t byz_draw(uint32_t index, uint32_t k0, uint32_t k1) {
+/* A draw before its last line, `x ^= x >> 16`, which leaves the upper 16 bits as they are: they are the draw's. Enough wherever
+ * only those are used, which is everywhere on the path of a training step: SR(v, s) takes the upper s <= 16 bits. */
+static inline uint32_t byz_draw_upper(uint32_t index, uint32_t k0, uint32_t k1) {
     uint32_t x = index + k0;
     x ^= x >> 16;
     x *= 0x7feb352dU;
     x += k1;
     x ^= x >> 15;
     x *= 0x846ca68bU;
-    x ^= x >> 16;
     return x;
+}
+
+static inline uint32_t byz_draw(uint32_t index, uint32_t k0, uint32_t k1) {
+    const uint32_t x = byz_draw_upper(index, k0, k1);
+    return x ^ x >> 16;
 }
 
 /* key = the first 8 bytes of SHA-256("byzantiny-rng-1" || seed || client_id[16] || round || stream), two u32. */

@@ -52,22 +52,57 @@ static int32_t *biases_of(const byz_network_t *net, const byz_dense_t *layer, vo
     return (int32_t *)(void *)((uint8_t *)model + net->tensors[layer->bias].byte_offset);
 }
 
-/* (w + 128) >> 8, the int8 weight of a master weight, written so that nothing needs more than 16 bits. */
-static inline int16_t derived(int16_t w) { return (int16_t)((w >> 8) + ((w >> 7) & 1)); }
+/* (w + 128) >> 8, the int8 weight of a master weight, written so that the host's compiler sees that 16 bits do: half as many
+ * vectors, and the multiply-and-add of pairs. */
+static inline int16_t derived(int16_t w) {
+    const uint16_t floor = (uint16_t)(w >> 8);
+    const uint16_t half = (uint16_t)((uint16_t)w >> 7 & 1U);
+    return (int16_t)(uint16_t)(floor + half);
+}
 
-static inline int32_t dot(const int16_t *restrict w, const int8_t *restrict x, uint32_t n) {
+/* Runs `statement` with `width` equal to n. On the host the common widths get a copy of their own, in which the compiler knows
+ * the trip count: 20 to 30 % more steps a second. A board has no room for copies. */
+#if defined(BYZ_NATIVE)
+#define FOR_WIDTH(n, statement)         \
+    do {                                \
+        if ((n) == 64U) {               \
+            const uint32_t width = 64U; \
+            statement;                  \
+        } else if ((n) == 32U) {        \
+            const uint32_t width = 32U; \
+            statement;                  \
+        } else {                        \
+            const uint32_t width = (n); \
+            statement;                  \
+        }                               \
+    } while (0)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define FOR_WIDTH(n, statement)     \
+    do {                            \
+        const uint32_t width = (n); \
+        statement;                  \
+    } while (0)
+#define INLINE static inline
+#endif
+
+INLINE int32_t dot(const int16_t *restrict w, const int8_t *restrict x, uint32_t n) {
     int32_t sum = 0;
     for (uint32_t i = 0; i < n; i++) sum += (int32_t)derived(w[i]) * (int32_t)x[i];
     return sum;
 }
 
+INLINE void rows_forward(const int16_t *restrict w, const int32_t *restrict b, const int8_t *restrict x, uint32_t inputs,
+                         uint32_t outputs, int32_t *restrict sums) {
+    for (uint32_t o = 0; o < outputs; o++) sums[o] = b[o] + dot(w + o * inputs, x, inputs);
+}
+
 static void dense_forward(const byz_dense_t *layer, const int16_t *restrict w, const int32_t *restrict b,
                           const int8_t *restrict x, int32_t *restrict sums, int8_t *restrict y) {
-    const uint32_t inputs = layer->inputs;
     const uint32_t outputs = layer->outputs;
     const int32_t low = layer->relu ? 0 : -128;
     const int32_t k = layer->requant_shift;
-    for (uint32_t o = 0; o < outputs; o++) sums[o] = b[o] + dot(w + o * inputs, x, inputs);
+    FOR_WIDTH(layer->inputs, rows_forward(w, b, x, width, outputs, sums));
     for (uint32_t o = 0; o < outputs; o++) y[o] = (int8_t)byz_saturate(byz_requantize(sums[o], k), low, 127);
 }
 
@@ -103,12 +138,10 @@ void byz_softmax_error(const int8_t *logits, uint32_t classes, uint32_t label, i
 }
 
 /* The error of the layer below, through the weights as they were in the forward pass. */
-static void dense_backward(const byz_dense_t *layer, const int16_t *restrict w, const int8_t *restrict x,
-                           const int16_t *restrict error, int32_t *restrict sums, int16_t *restrict below) {
-    const uint32_t inputs = layer->inputs;
-    const int32_t k = layer->error_shift;
+INLINE void rows_backward(const int16_t *restrict w, const int8_t *restrict x, const int16_t *restrict error, uint32_t inputs,
+                          uint32_t outputs, int32_t k, int32_t *restrict sums, int16_t *restrict below) {
     for (uint32_t i = 0; i < inputs; i++) sums[i] = 0;
-    for (uint32_t o = 0; o < layer->outputs; o++) {
+    for (uint32_t o = 0; o < outputs; o++) {
         const int16_t *restrict row = w + o * inputs;
         const int32_t e = error[o];
         if (e == 0) continue;
@@ -120,15 +153,31 @@ static void dense_backward(const byz_dense_t *layer, const int16_t *restrict w, 
     }
 }
 
-static inline void update_row(int16_t *restrict w, const int8_t *restrict x, uint32_t n, int32_t error, int32_t shift,
+static void dense_backward(const byz_dense_t *layer, const int16_t *restrict w, const int8_t *restrict x,
+                           const int16_t *restrict error, int32_t *restrict sums, int16_t *restrict below) {
+    FOR_WIDTH(layer->inputs, rows_backward(w, x, error, width, layer->outputs, layer->error_shift, sums, below));
+}
+
+INLINE void update_row(int16_t *restrict w, const int8_t *restrict x, uint32_t n, int32_t error, int32_t shift,
                               uint32_t index, byz_key_t step) {
     for (uint32_t i = 0; i < n; i++) {
 #if defined(BYZ_SKIP_ZERO_INPUTS) /* saves the noise on a microcontroller; on the host it would stop the vectoriser */
         if (x[i] == 0) continue;
 #endif
-        const uint32_t noise = byz_draw(index + i, step.k0, step.k1);
+        const uint32_t noise = byz_draw_upper(index + i, step.k0, step.k1);
         const int32_t change = (error * x[i] + (int32_t)(noise >> (32 - shift))) >> shift;
         w[i] = (int16_t)byz_saturate(w[i] - change, -BYZ_WEIGHT_MAX, BYZ_WEIGHT_MAX);
+    }
+}
+
+static void update_biases(int32_t *restrict b, const int16_t *restrict error, uint32_t n, int32_t shift, uint32_t index,
+                          byz_key_t step) {
+    for (uint32_t o = 0; o < n; o++) {
+#if defined(BYZ_SKIP_ZERO_INPUTS)
+        if (error[o] == 0) continue;
+#endif
+        const int32_t change = byz_stochastic_shift(error[o], shift, byz_draw_upper(index + o, step.k0, step.k1));
+        b[o] = byz_saturate(b[o] - change, -BYZ_BIAS_MAX, BYZ_BIAS_MAX);
     }
 }
 
@@ -143,12 +192,10 @@ static void dense_update(const byz_network_t *net, const byz_dense_t *layer, voi
     const int32_t weight_shift = lr_shift + layer->weight_step;
     const int32_t bias_shift = lr_shift + layer->bias_step;
     for (uint32_t o = 0; o < layer->outputs; o++) {
-        const int32_t e = error[o];
-        if (e == 0) continue;
-        update_row(w + o * inputs, x, inputs, e, weight_shift, kernel_at + o * inputs, step);
-        const uint32_t noise = byz_draw(bias_at + o, step.k0, step.k1);
-        b[o] = byz_saturate(b[o] - byz_stochastic_shift(e, bias_shift, noise), -BYZ_BIAS_MAX, BYZ_BIAS_MAX);
+        if (error[o] == 0) continue;
+        FOR_WIDTH(inputs, update_row(w + o * width, x, width, error[o], weight_shift, kernel_at + o * width, step));
     }
+    update_biases(b, error, layer->outputs, bias_shift, bias_at, step);
 }
 
 static void train_step(const byz_network_t *net, void *model, const int8_t *sample, uint32_t label, int32_t lr_shift,
@@ -173,7 +220,7 @@ void byz_sample_order(uint16_t *order, uint32_t n, uint32_t epoch, byz_key_t key
     for (uint32_t i = 0; i < n; i++) order[i] = (uint16_t)i;
     for (uint32_t i = n; i-- > 1;) {
         /* (draw >> 16) < 2^16 and i + 1 <= 65535: the product fits, and j <= i. */
-        const uint32_t j = ((byz_draw((epoch << 16) + i, key.k0, key.k1) >> 16) * (i + 1)) >> 16;
+        const uint32_t j = ((byz_draw_upper((epoch << 16) + i, key.k0, key.k1) >> 16) * (i + 1)) >> 16;
         const uint16_t swap = order[i];
         order[i] = order[j];
         order[j] = swap;
