@@ -1,9 +1,9 @@
 """Writes tests/golden/wire.jsonl: `python tests/golden/generate_wire.py`.
 
 One flat record a line. `direction` is to_device, from_device or object; `fields` are numbers, text, or bytes in hex
-(lists where there are several); `hex` is the frame without COBS or the object; `uart` the same on a serial line. Records
-with `reject` are frames that a receiver drops, and the counter it raises; those with `refused` objects it refuses, and
-the reason. The file locks the wire: it is regenerated only when docs/wire.md changes.
+(lists where there are several); `hex` is the frame without COBS or the object; `uart` the same on a serial line.
+Records with `reject` are frames that a receiver drops, and the counter it raises; those with `refused` objects it
+refuses, and the reason. The file locks the wire: it is regenerated only when docs/wire.md changes.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def objects() -> Iterator[dict[str, object]]:
     }  # fmt: skip
     yield {"name": "manifest", "direction": "object", "message": "Manifest", "fields": manifest, "hex": head.hex()}
     yield {
-        "name": "update", "direction": "object", "message": "Update", "fields": {"up": keys["up"], "codes": CODES.hex()},
+        "name": "update", "direction": "object", "message": "Update",
+        "fields": {"up": keys["up"], "codes": CODES.hex()},
         "hex": seal_update(MANIFEST, KEYS.up, CODES).hex(),
     }  # fmt: skip
     bad_offers = [

@@ -79,8 +79,8 @@ class Link:
         arrived = self._line(frame) if c.uart else [frame]
         out = []
         for piece in arrived:
-            for _ in range(2 if rng.random() < c.duplicate else 1):
-                out.append((rng.uniform(0.02, 0.3) if rng.random() < c.reorder else 0.01, piece))
+            copies = 2 if rng.random() < c.duplicate else 1
+            out += [(rng.uniform(0.02, 0.3) if rng.random() < c.reorder else 0.01, piece) for _ in range(copies)]
         return out
 
     def _line(self, frame: bytes) -> list[bytes]:

@@ -149,8 +149,11 @@ def test_a_control_frame_passes_whatever_the_data_maximum() -> None:
 
 @pytest.mark.parametrize(
     ("way", "to", "own", "taken"),
-    [(False, 3, 3, True), (False, 65535, 3, True), (False, 4, 3, False), (False, 0, None, False), (False, 9, None, True),
-     (True, 3, 3, True), (True, 65535, 3, False), (True, 65535, None, False), (True, 0, 3, False), (True, 4, 3, False)],
+    [
+        (False, 3, 3, True), (False, 65535, 3, True), (False, 9, None, True), (False, 4, 3, False),
+        (False, 0, None, False), (True, 3, 3, True), (True, 65535, 3, False), (True, 65535, None, False),
+        (True, 0, 3, False), (True, 4, 3, False),
+    ],
 )  # fmt: skip
 def test_addresses(way: bool, to: int, own: int | None, taken: bool) -> None:
     raw = encode_frame(m.Frame(m.Ping(1), to), to_device=not way)
@@ -218,10 +221,9 @@ def test_objects_of_any_bytes_raise_an_object_error_or_nothing(data: bytes) -> N
     for decode in (decode_offer, decode_manifest, split_update):
         with pytest.raises(ObjectError):
             decode(data)
-    try:
-        split_offer(data)
-    except ObjectError as error:
-        assert error.reason is m.Reason.BAD_OFFER
+    if not 136 <= len(data) <= 164:
+        with pytest.raises(ObjectError, match="offer object"):
+            split_offer(data)
 
 
 @given(offers, st.integers(0, 147), u8)
