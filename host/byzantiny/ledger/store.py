@@ -304,9 +304,9 @@ class Ledger:
     def verdict_counts(self, round_num: int | None = None) -> dict[str, int]:
         """Count how often each verdict was given, by `Receipt.name`; of one round or of the run."""
         rows = self._db.execute(
-            "SELECT verdict, reason, count(*) FROM receipt WHERE ?1 IS NULL OR round_num = ?1"
+            "SELECT verdict, reason, count(*) FROM receipt WHERE ? IS NULL OR round_num = ?"
             " GROUP BY verdict, reason ORDER BY verdict, reason",
-            (round_num,),
+            (round_num, round_num),
         )
         counts: Counter[str] = Counter()
         for verdict, reason, count in rows:
