@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import subprocess
 import sys
@@ -287,6 +288,30 @@ with open_broker() as broker:
     print(broker.url, flush=True)
     time.sleep(60)
 """
+
+
+def test_a_private_broker_is_not_bound_to_the_usual_soft_limit_of_descriptors() -> None:
+    if brokers.find_mosquitto() is None:
+        pytest.skip("mosquitto is not installed (apt install mosquitto); the MQTT tests need a real broker")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    names = [f"dev-{i:03d}" for i in range(120)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (80, hard))
+    try:
+        with open_broker() as broker:
+            link = MqttFleetLink(broker.url, "wide", names)  # raises its own limit likewise
+            link.start()
+            assert link.connected == 120
+            link.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_fleet_beyond_the_hard_limit_of_descriptors_is_refused_before_it_connects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (64, 128))
+    with pytest.raises(TransportError, match="100 devices need 164 descriptors, the limit of this process is 128"):
+        MqttFleetLink("mqtt://127.0.0.1", "wide", [f"dev-{i}" for i in range(100)]).start()
 
 
 def test_a_private_broker_dies_with_its_parent(broker: Broker) -> None:

@@ -206,6 +206,17 @@ def test_a_client_elsewhere_is_not_on_this_line(board: Board) -> None:
         transport.send("dev-01", FRAME)
 
 
+def test_a_port_without_a_descriptor_goes_through_pyserial() -> None:
+    inbox = Inbox()
+    transport = SerialTransport("dev-01", "loop://")
+    transport.open(inbox)
+    try:
+        transport.send("dev-01", FRAME)
+        assert collect(inbox, 1) == [("dev-01", FRAME)]
+    finally:
+        transport.close()
+
+
 def test_two_boards_are_one_transport_behind_a_router() -> None:
     boards = [Board(), Board()]
     inbox = Inbox()

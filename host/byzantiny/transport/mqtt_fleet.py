@@ -48,7 +48,7 @@ class MqttFleetLink:
         """Connect and subscribe every device; raises TransportError if one cannot."""
         if self._loop is not None:
             raise TransportError("the fleet's MQTT link is open already; close() it first")
-        _allow_descriptors(len(self._device_ids) + SPARE_DESCRIPTORS)
+        _allow_descriptors(len(self._device_ids))
         self._loop, self._failure = PahoLoop(), None
         try:
             for number, device_id in enumerate(self._device_ids, 1):
@@ -139,14 +139,14 @@ class MqttFleetLink:
 
 
 def _allow_descriptors(needed: int) -> None:
-    """Raise the soft limit of open descriptors to what the fleet needs; raises TransportError at the hard one."""
+    """Raise the soft limit of open descriptors where the fleet needs it; raises TransportError at the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = needed + SPARE_DESCRIPTORS
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise TransportError(
-            f"{needed} descriptors are needed, the limit of this process is {hard}; "
+            f"{needed} devices need {wanted} descriptors, the limit of this process is {hard}; "
             "raise it (ulimit -Hn) or use fewer devices"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
