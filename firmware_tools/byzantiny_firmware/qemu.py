@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from byzantiny.bodies.base import DeviceSpec
+from byzantiny.bodies.port_body import PortBody
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.images import MAX_PAYLOAD, image_path
-from byzantiny_firmware.port_body import PortBody
 from byzantiny_firmware.provision import ADDRESS, provision
+from byzantiny_firmware.sizes import elf_sizes
 
 PROGRAM: Final = "qemu-system-arm"
 MACHINES: Final = {"m0": "mps2-an385", "m3": "mps2-an385", "m4f": "mps2-an386", "m7": "mps2-an500"}
@@ -30,6 +31,8 @@ MACHINES: Final = {"m0": "mps2-an385", "m3": "mps2-an385", "m4f": "mps2-an386", 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 5.0
 _CHUNK_BYTES: Final = 1 << 16
+_GUARD: Final = '"$@" </dev/null & cat >/dev/null; kill $! 2>/dev/null; wait'
+"""QEMU would outlive a parent that is killed: a shell ends it, by its pid, when the pipe from the parent closes."""
 
 
 def unavailable_reason() -> str | None:
@@ -89,7 +92,7 @@ class QemuBoard:
         self.spec = spec
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the board is)
         with tempfile.NamedTemporaryFile(prefix="byzantiny-", suffix=".provision", delete=False) as file:
-            file.write(provision(spec, max_payload=MAX_PAYLOAD))
+            file.write(provision(spec, max_payload=MAX_PAYLOAD, max_samples=elf_sizes(kernel, image).max_samples))
             self._provision = Path(file.name)
         self._listener = socket.create_server(("127.0.0.1", 0))
         command = [
@@ -101,7 +104,11 @@ class QemuBoard:
         if icount:
             command += ["-icount", "shift=10"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._errors, stderr=subprocess.STDOUT
+            ["sh", "-c", _GUARD, "sh", *command],
+            stdin=subprocess.PIPE,
+            stdout=self._errors,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the parent, which then ends this one
         )
 
     def accept(self) -> _SocketLine:
@@ -119,13 +126,12 @@ class QemuBoard:
     def said(self) -> str:
         """What QEMU has written, for messages."""
         text = os.pread(self._errors.fileno(), _CHUNK_BYTES, 0).decode(errors="replace").strip()
-        status = self._process.poll()
-        state = "it is still running" if status is None else f"it ended with status {status}"
-        return f"{state} and said {text!r}"
+        return f"QEMU said {text!r}" if text else "QEMU said nothing"
 
     def close(self) -> None:
         """End the process; idempotent."""
-        self._process.terminate()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         try:
             self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:

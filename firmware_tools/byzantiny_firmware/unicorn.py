@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from byzantiny.bodies.base import DeviceSpec
+from byzantiny.bodies.port_body import BAUD, PortBody
 from byzantiny.transport.serial_line import open_line
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.images import MAX_PAYLOAD, image_path
-from byzantiny_firmware.port_body import BAUD, PortBody
 from byzantiny_firmware.provision import provision
+from byzantiny_firmware.sizes import elf_sizes
 
 START_TIMEOUT_S: Final = 30.0
 ANSWER_TIMEOUT_S: Final = 300.0
@@ -79,6 +80,7 @@ class BoardHandle:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the parent, which then ends this one
         )
         self._reader = threading.Thread(target=self._read, name=f"byz-board-{spec.client_id}", daemon=True)
         self._reader.start()
@@ -196,7 +198,8 @@ def start_board(
     arguments += ["--ram-bytes", str(ram_bytes)] if ram_bytes is not None else []
     arguments += ["--budget", str(budget)] if budget is not None else []
     arguments += [] if native_count else ["--count-in-python"]
-    return BoardHandle(spec, arguments, provision(spec, max_payload=MAX_PAYLOAD))
+    most = elf_sizes(path, image).max_samples
+    return BoardHandle(spec, arguments, provision(spec, max_payload=MAX_PAYLOAD, max_samples=most))
 
 
 class UnicornBody(PortBody):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -11,26 +10,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from byzantiny.coordinator import Coordinator, Plan, Surroundings
+from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
 from byzantiny.experiment.cast import Cast, make_cast
-from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
+from byzantiny.experiment.config import ConfigError, Experiment
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
+from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
 from byzantiny.experiment.world import Setting, World, open_world
-from byzantiny.federation import Federation, build_pipeline
 from byzantiny.ledger import Ledger
 from byzantiny.records import Final, RoundRow
 from byzantiny.suggest import unknown_name
 from byzantiny.transport.brokers import open_broker
 from byzantiny.wire.auth import derive_keys
-from byzantiny_models.networks import Layout, Network, initial_model
+from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.tasks import TASKS, Task, load_task
 from byzantiny_models.training import accuracy
-
-DEFAULT_BOUND_PER_ROOT_D = 16
-"""The default L2 bound is this times ceil(sqrt(d)) grid steps, an eighth of a saturated row (127 sqrt(d)):
-docs/decisions/0005 has the measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,64 +186,6 @@ class _Progress:
                 outcome=row.outcome,
                 reason=row.reason,
             )
-        )
-
-
-def make_plan(run: RunConfig, arm: str, seed: int, layout: Layout) -> Plan:
-    """Turn a checked config into the coordinator's numbers."""
-    ids = tuple(run.client_ids())
-    cohort = run.round.cohort or len(ids)
-    return Plan(
-        arm=arm,
-        seed=seed,
-        rounds=run.rounds,
-        clients=ids,
-        cohort_size=cohort,
-        quorum=run.round.quorum or cohort,
-        deadline_s=run.round.deadline_s,
-        epochs=run.training.epochs,
-        lr_shift=run.training.lr_shift,
-        shifts=layout.default_shifts(run.training.shift),
-        l2_bound=l2_bound(run, layout.d),
-    )
-
-
-def make_federation(run: RunConfig, layout: Layout) -> Federation:
-    """Build the defence; while an L2 bound is announced, the coordinator re-clips to it what it measured (SPEC 3).
-
-    Raises PipelineError.
-    """
-    stages = list(run.defence.pipeline)
-    bound = l2_bound(run, layout.d)
-    if bound and not any(stage.get("name") == "norm-clip" for stage in stages):
-        stages.insert(0, {"name": "norm-clip", "bound": bound})
-    return Federation(layout, build_pipeline(stages, run.defence.f_declared))
-
-
-def l2_bound(run: RunConfig, d: int) -> int:
-    """Return the bound in grid steps of the finest tensor; 0 for none."""
-    if isinstance(run.round.l2_bound, int):
-        return run.round.l2_bound
-    return default_l2_bound(d) if run.round.l2_bound == "default" else 0
-
-
-def default_l2_bound(d: int) -> int:
-    """Return the bound of `round.l2_bound = "default"`, in grid steps.
-
-    >>> default_l2_bound(2410)
-    800
-    """
-    return DEFAULT_BOUND_PER_ROOT_D * math.isqrt(d - 1) + DEFAULT_BOUND_PER_ROOT_D
-
-
-def check_pipeline(arm: str, run: RunConfig, layout: Layout) -> None:
-    """Refuse what would fail in every round (P6): a quorum below the pipeline's minimum. Raises ConfigError."""
-    least = make_federation(run, layout).pipeline.min_clients
-    quorum = run.round.quorum or run.round.cohort or len(run.client_ids())
-    if quorum < least:
-        raise ConfigError(
-            f"arms.{arm}: a quorum of {quorum} is below the {least} clients that its defence needs "
-            f"with f_declared = {run.defence.f_declared}; raise the quorum, add clients or lower f_declared"
         )
 
 

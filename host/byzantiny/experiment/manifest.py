@@ -12,6 +12,7 @@ from byzantiny import kernels
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
+from byzantiny.experiment.resolve import stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
 from byzantiny_models.tasks import Task
@@ -71,7 +72,7 @@ def describe(
             }
             for role in cast.roles
         ],
-        arms=[_arm(name, run, base.seeds[0]) for name, run in experiment.arms.items()],
+        arms=[_arm(name, run, base.seeds[0], network.layout.d) for name, run in experiment.arms.items()],
         seeds=list(base.seeds),
         rounds=base.rounds,
         broker=broker_kind,
@@ -91,7 +92,7 @@ def dataset_sha256(task: Task) -> str:
     return digest.hexdigest()
 
 
-def _arm(name: str, run: RunConfig, seed: int) -> ArmInfo:
+def _arm(name: str, run: RunConfig, seed: int, d: int) -> ArmInfo:
     liars = _liars(run, seed)
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(
@@ -100,7 +101,7 @@ def _arm(name: str, run: RunConfig, seed: int) -> ArmInfo:
         attack=attack,
         attack_start_round=run.attack.start_round if liars else None,
         byzantine=liars,
-        defence=[_stage(stage) for stage in run.defence.pipeline],
+        defence=[_stage(stage) for stage in stages_of(run, d)],
         target=run.target,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from byzantiny.bodies.base import Body, DeviceSpec
+from byzantiny.bodies.port_body import PortBody
 from byzantiny.bodies.ports import Ports, load_ports
 from byzantiny.bodies.registry import load_body
 from byzantiny.coordinator import ClientFacts, Clock, Link, RealClock, VirtualClock
@@ -126,9 +127,7 @@ class _Builder:
         for slot, role in enumerate(roles):
             self._counted.append((role.client_id, ports, slot))
             if self._relayed(role):
-                from byzantiny.bodies.port_body import PortBody
-
-                tapped = PortBody([ports.urls[slot]], baud=ports.baud)
+                tapped = PortBody.open([ports.urls[slot]], baud=ports.baud or LINE_RATE)
                 self._stack.callback(tapped.close)
                 self._members["memory"].append(self._member(role, tapped, 0))
             else:

@@ -148,7 +148,8 @@ def craft(plan: RelayPlan, honest: Codes, offer: Offer, layout: Layout, client_i
     codes = quantize_rows(rows, rng)
     if plan.fit_bound and offer.l2_bound:
         codes = _fit(codes, offer, layout, rng)
-    return codes[0]
+    row: Codes = codes[0]
+    return row
 
 
 def _fit(codes: Codes, offer: Offer, layout: Layout, rng: np.random.Generator) -> Codes:

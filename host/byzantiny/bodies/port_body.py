@@ -7,10 +7,10 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
+from byzantiny.bodies.errors import BodyError
 from byzantiny.transport.serial_line import LINE_ERRORS, Line, open_line
 from byzantiny.wire.codec import Deframer, delimit, max_frame_bytes
 from byzantiny.wire.messages import UART_PAYLOAD_MAX
-from byzantiny_firmware.errors import FirmwareError
 
 BAUD: Final = 115_200
 WAIT_S: Final = 0.004
@@ -22,7 +22,7 @@ class PortBody:
     """Devices behind byte lines, one slot each. Work goes on between calls: `exchange` returns what has come so far.
 
     The lines are owned: `close` closes them. `names` are for messages. A line that breaks makes the next `exchange`
-    raise FirmwareError.
+    raise BodyError.
 
     >>> body = PortBody([])
     >>> body.exchange([], 0), body.close()
@@ -71,12 +71,12 @@ class PortBody:
                 pass
         if not came and self._broken:
             slot, why = next(iter(self._broken.items()))
-            raise FirmwareError(f"the board {self._names[slot]} is gone: {self._explain(slot, why)}")
+            raise BodyError(f"the board {self._names[slot]} is gone: {self._explain(slot, why)}")
         return came
 
     def reboot(self, slot: int, boot_id: int) -> None:
         """Power-cycle a slot, where the body has a way to."""
-        raise FirmwareError(f"{self._names[slot]} cannot be power-cycled from here (boot_id {boot_id}); do it by hand")
+        raise BodyError(f"{self._names[slot]} cannot be power-cycled from here (boot_id {boot_id}); do it by hand")
 
     def close(self) -> None:
         """End the threads and close the lines; idempotent."""
