@@ -99,7 +99,8 @@ def test_a_malformed_line_in_the_middle_is_refused(make_run):
         ("rounds.jsonl", {}, ("bytes_up",), r"rounds\.jsonl, line 1: .*missing required field `bytes_up`"),
         ("clients.jsonl", {"byzantine": "no"}, (), r"clients\.jsonl, line 1: .*`\$\.byzantine`"),
         ("final.json", {}, ("accuracy",), r"final\.json: .*missing required field `accuracy`"),
-        ("final.json", {}, ("schema",), r"final\.json: .*missing required field `schema`"),
+        ("final.json", {"schema": "byzantiny.final/9"}, (), r"final\.json: schema 'byzantiny\.final/9', but this"),
+        ("final.json", {"schema": 1}, (), r"final\.json: .*`\$\.schema`"),
         (
             "rounds.jsonl",
             {"schema": "byzantiny.round/2", "new": 1},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import builtins
 import csv
+import dataclasses
 import io
 import re
 import statistics as stdlib_statistics
@@ -17,10 +18,11 @@ import numpy as np
 import pytest
 
 from byzantiny.records import ClientRow, Final, RoundRow
-from byzantiny.report import ReportError, load_run, write_picture, write_report
+from byzantiny.report import ReportError, load_run, summarize_arms, write_picture, write_report
 from byzantiny.report.charts import verdicts as verdict_charts
 from byzantiny.report.charts.accuracy import spread
 from byzantiny.report.downloads import MOST_EMBEDDED_BYTES
+from byzantiny.report.words import caveats
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "line", "rect"}
 SECTIONS = ("result", "arms", "accuracy", "traffic", "verdicts", "norms", "clients", "limits", "manifest")
@@ -251,6 +253,20 @@ def test_a_missing_extra_is_named_with_its_remedy(run_dir, monkeypatch, module):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ReportError, match=r"pip install 'byzantiny\[report\]'"):
         write_report(run_dir)
+
+
+def test_what_the_numbers_do_not_show_fits_what_was_run(make_run):
+    run = load_run(make_run())
+    arms = summarize_arms(run)
+    assert [what for what, _ in caveats(run, arms)][:3] == [
+        "A smoke test, not a benchmark.",
+        "Nearly equal data.",
+        "A naive attack.",
+    ]
+    harder = msgspec.structs.replace(run.manifest, task={**run.manifest.task, "alpha": 0.3}, seeds=[1, 2, 3, 4, 5])
+    found = caveats(dataclasses.replace(run, manifest=harder), arms)
+    assert [what for what, _ in found][:3] == ["One experiment, not a benchmark.", "One partition.", "A naive attack."]
+    assert "Few seeds." not in dict(found)
 
 
 def test_labels_never_overlap_and_stay_inside():

@@ -23,6 +23,12 @@ _Row = TypeVar("_Row", Manifest, RoundRow, ClientRow, Final)
 _Line = TypeVar("_Line", RoundRow, ClientRow)
 
 
+_SCHEMAS = {
+    kind: next(str(field.default) for field in msgspec.structs.fields(kind) if field.name == "schema")
+    for kind in (Manifest, RoundRow, ClientRow, Final)
+}
+
+
 class ReportError(ByzantinyError):
     """A run directory that cannot be read, or a report that cannot be written."""
 
@@ -123,15 +129,13 @@ def _decode(file: Path, kind: type[_Row]) -> _Row:
 
 
 def _decode_record(data: bytes, kind: type[_Row], where: str) -> _Row:
-    """One strict record; the schema is compared first, so that a newer file is called newer, not malformed."""
-    expected = next(str(field.default) for field in msgspec.structs.fields(kind) if field.name == "schema")
+    """One strict record; one of another schema is called that, not malformed."""
     try:
-        found = msgspec.json.decode(data, type=_SchemaOnly).schema
-        if found != expected:
-            remedy = "use the version of byzantiny that wrote the run, named in its manifest.json"
-            raise ReportError(f"{where}: schema {found!r}, but this version reads {expected!r}; {remedy}")
         record = msgspec.json.decode(data, type=kind)
+        if record.schema != _SCHEMAS[kind]:
+            _refuse_schema(record.schema, kind, where)
     except msgspec.ValidationError as error:
+        _refuse_schema(_schema_of(data), kind, where)
         remedy = "the file was edited or written by another version; run the experiment again"
         raise ReportError(f"{where}: {error}; {remedy}") from error
     except msgspec.DecodeError as error:
@@ -141,6 +145,21 @@ def _decode_record(data: bytes, kind: type[_Row], where: str) -> _Row:
     if accuracy is not None and not 0.0 <= accuracy <= 1.0:
         raise ReportError(f"{where}: `accuracy` is {accuracy}, outside 0..1; it is a share, not a percentage")
     return record
+
+
+def _schema_of(data: bytes) -> str | None:
+    """The schema that a record names, whatever else is in it."""
+    try:
+        return msgspec.json.decode(data, type=_SchemaOnly).schema
+    except msgspec.DecodeError:
+        return None
+
+
+def _refuse_schema(found: str | None, kind: type[_Row], where: str) -> None:
+    """Raise ReportError for a record of another schema; one that names none is judged by its fields."""
+    if found is not None and found != _SCHEMAS[kind]:
+        remedy = "use the version of byzantiny that wrote the run, named in its manifest.json"
+        raise ReportError(f"{where}: schema {found!r}, but this version reads {_SCHEMAS[kind]!r}; {remedy}")
 
 
 def _decode_lines(file: Path, kind: type[_Line], key: RunKey, problems: list[str]) -> Sequence[_Line]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from byzantiny.report.arms import ArmSummary
 from byzantiny.report.run import Run
@@ -10,6 +10,10 @@ from byzantiny.report.targets import percent
 from byzantiny.report.text import plural
 
 FEW_SEEDS = 5
+NEARLY_EQUAL_ALPHA = 10.0
+"""From this Dirichlet concentration on, ten classes are spread over the clients almost evenly."""
+NAIVE_ATTACKS = frozenset({"sign-flip", "gaussian", "label-flip", "zero", "random", "scale"})
+"""Attacks that look at nothing but the client's own update or data."""
 
 _TASK = (
     "One task ({}). On a task that any small network learns, many defences pass alike, "
@@ -69,21 +73,37 @@ def basis(run: Run, arms: Sequence[ArmSummary]) -> str:
 
 def caveats(run: Run, arms: Sequence[ArmSummary]) -> list[tuple[str, str]]:
     """What the numbers do not show, as (what, why), from what this run was."""
-    facts = run.manifest.task
-    task, partition = facts.get("name", "not recorded"), str(facts.get("partition", "not recorded"))
-    if "alpha" in facts:
-        partition += f", alpha {facts['alpha']}"
-    attacks = ", ".join(sorted({arm.info.attack for arm in arms if arm.attacked}))
+    facts, seeds = run.manifest.task, len(run.manifest.seeds)
+    attacks = sorted({arm.info.attack for arm in arms if arm.attacked})
     bodies = ", ".join(sorted({str(client.get("body", "")) for client in run.manifest.clients} - {""}))
-    seeds = len(run.manifest.seeds)
-    found = [("A smoke test, not a benchmark.", _TASK.format(task)), ("Nearly equal data.", _DATA.format(partition))]
+    partition, even = _partition(facts)
+    naive = all(attack.partition("(")[0] in NAIVE_ATTACKS for attack in attacks)
+    what = "A smoke test" if even and naive else "One experiment"
+    found = [
+        (f"{what}, not a benchmark.", _TASK.format(facts.get("name", "not recorded"))),
+        ("Nearly equal data." if even else "One partition.", _DATA.format(partition)),
+    ]
     if attacks:
-        found.append(("A naive attack.", _ATTACK.format(attacks)))
+        found.append(("A naive attack." if naive else "These attacks only.", _ATTACK.format(", ".join(attacks))))
     if seeds < FEW_SEEDS:
         found.append(("Few seeds.", _SEEDS.format(plural(seeds, "seed").capitalize(), FEW_SEEDS)))
     found.append(("Not time, not energy.", _COST.format(bodies or "not recorded")))
     found.append(("Not the whole of the traffic.", _TRAFFIC))
     return found
+
+
+def _partition(facts: Mapping[str, str | int | float]) -> tuple[str, bool]:
+    """The partition in words, and whether it is nearly equal.
+
+    >>> _partition({"partition": "dirichlet", "alpha": 0.3}), _partition({"partition": "iid"})
+    (('dirichlet, alpha 0.3', False), ('iid', True))
+    """
+    name, alpha = str(facts.get("partition", "not recorded")), facts.get("alpha")
+    if name == "iid":
+        return name, True
+    if isinstance(alpha, int | float):
+        return f"{name}, alpha {alpha}", alpha >= NEARLY_EQUAL_ALPHA
+    return name, False
 
 
 def _accuracy(arm: ArmSummary) -> float:
