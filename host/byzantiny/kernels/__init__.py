@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from byzantiny.kernels import native, reference
 from byzantiny.kernels.native import Backend, KernelError
 from byzantiny.kernels.reference import float_column_sum
-from byzantiny.kernels.tiles import empty_tiles, from_tiles, put_row, to_tiles
+from byzantiny.kernels.tiles import TILE, empty_tiles, from_tiles
 
 MOST_ROWS = 65_535
 """The native loops count in 16 bits; beyond, NumPy takes over."""
@@ -26,6 +26,29 @@ def backend() -> Backend:
     True
     """
     return native.select()[0]
+
+
+def to_tiles(rows: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return (n, d) rows as (blocks, n, 64) tiles, zeros beyond d.
+
+    >>> to_tiles(np.array([[1, 2], [3, 4]], dtype=np.int8))[0, :, :3].tolist()
+    [[1, 2, 0], [3, 4, 0]]
+    """
+    n, d = rows.shape
+    tiles = np.empty((-(-d // TILE), n, TILE), dtype=np.int8)
+    _functions(n).pack(rows, tiles, 0)
+    return tiles
+
+
+def put_row(tiles: NDArray[np.int8], slot: int, row: NDArray[np.int8]) -> None:
+    """Copy one update of d coordinates into its slot of the tiles.
+
+    >>> tiles = empty_tiles(2, 3)
+    >>> put_row(tiles, 1, np.array([7, 8, 9], dtype=np.int8))
+    >>> from_tiles(tiles, 3).tolist()
+    [[0, 0, 0], [7, 8, 9]]
+    """
+    _functions(1).pack(np.ascontiguousarray(row)[None, :], tiles, slot)
 
 
 def median(tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
@@ -56,6 +79,7 @@ def squared_norms(stored: NDArray[np.int8], slices: Sequence[slice]) -> NDArray[
 
 
 class _Reference:
+    pack = staticmethod(reference.pack)
     median = staticmethod(reference.median)
     column_sum = staticmethod(reference.column_sum)
     squared_norms = staticmethod(reference.squared_norms)

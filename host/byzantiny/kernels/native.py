@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +87,14 @@ class NativeKernels:
         self._library = ctypes.CDLL(str(path))
         size, pointer = ctypes.c_size_t, ctypes.c_void_p
         self._library.byz_kernels_source_sha256.restype = ctypes.c_char_p
-        for name, more in (
-            ("median", [pointer]),
-            ("column_sum", [pointer]),
-            ("squared_norms", [pointer, size, pointer]),
-        ):
+        self._library.byz_kernels_pack.argtypes = [pointer, size, size, pointer, size, size]
+        self._library.byz_kernels_pack.restype = None
+        outputs: dict[str, list[Any]] = {
+            "median": [pointer],
+            "column_sum": [pointer],
+            "squared_norms": [pointer, size, pointer],
+        }
+        for name, more in outputs.items():
             function = getattr(self._library, f"byz_kernels_{name}")
             function.argtypes, function.restype = [pointer, size, size, size, *more], None
 
@@ -98,6 +102,11 @@ class NativeKernels:
     def source_sha256(self) -> str:
         """What the library was built from."""
         return bytes(self._library.byz_kernels_source_sha256()).decode()
+
+    def pack(self, rows: NDArray[np.int8], tiles: NDArray[np.int8], first: int) -> None:
+        """As `reference.pack`."""
+        (_, count, d), (_, n, _) = _shape(rows), _shape(tiles)
+        self._library.byz_kernels_pack(rows.ctypes.data, count, d, tiles.ctypes.data, n, first)
 
     def median(self, tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
         """As `reference.median`."""

@@ -7,10 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.kernels.tiles import from_tiles
+from byzantiny.kernels.tiles import TILE, from_tiles
 
 LANES = 8
 """Lanes of a float sum: row i goes to lane i mod 8, then the lanes are added as a tree (SPEC 4)."""
+
+
+def pack(rows: NDArray[np.int8], tiles: NDArray[np.int8], first: int) -> None:
+    """Copy (count, d) rows into the slots `first` .. `first + count - 1` of tiles, zeros beyond d.
+
+    >>> from byzantiny.kernels.tiles import empty_tiles
+    >>> tiles = empty_tiles(2, 3)
+    >>> pack(np.array([[7, 8, 9]], dtype=np.int8), tiles, first=1)
+    >>> tiles[0, :, :4].tolist()
+    [[0, 0, 0, 0], [7, 8, 9, 0]]
+    """
+    (count, d), slots = rows.shape, slice(first, first + len(rows))
+    whole, rest = divmod(d, TILE)
+    tiles[:whole, slots] = rows[:, : whole * TILE].reshape(count, whole, TILE).transpose(1, 0, 2)
+    if rest:
+        tiles[whole, slots, :rest] = rows[:, whole * TILE :]
+        tiles[whole, slots, rest:] = 0
 
 
 def median(tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
@@ -18,8 +35,8 @@ def median(tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
 
     One rule for odd and even n: the denominator is always 2.
 
-    >>> from byzantiny.kernels.tiles import to_tiles
-    >>> median(to_tiles(np.array([[1], [5], [2], [4]], dtype=np.int8)), 1).tolist()
+    >>> from byzantiny import kernels
+    >>> median(kernels.to_tiles(np.array([[1], [5], [2], [4]], dtype=np.int8)), 1).tolist()
     [6]
     """
     rows = from_tiles(tiles, d)

@@ -23,34 +23,11 @@ def empty_tiles(n: int, d: int) -> NDArray[np.int8]:
     return np.zeros((-(-d // TILE), n, TILE), dtype=np.int8)
 
 
-def put_row(tiles: NDArray[np.int8], slot: int, row: NDArray[np.int8]) -> None:
-    """Copy one update of d coordinates into its slot."""
-    whole, width = len(row) // tiles.shape[2], tiles.shape[2]
-    tiles[:whole, slot] = row[: whole * width].reshape(whole, width)
-    if whole * width < len(row):
-        tiles[whole, slot, : len(row) - whole * width] = row[whole * width :]
-
-
-def to_tiles(rows: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return (n, d) rows as tiles.
-
-    >>> to_tiles(np.array([[1, 2], [3, 4]], dtype=np.int8))[0, :, :3].tolist()
-    [[1, 2, 0], [3, 4, 0]]
-    """
-    n, d = rows.shape
-    tiles = empty_tiles(n, d)
-    whole, width = d // tiles.shape[2], tiles.shape[2]
-    tiles[:whole] = rows[:, : whole * width].reshape(n, whole, width).transpose(1, 0, 2)
-    if whole * width < d:
-        tiles[whole, :, : d - whole * width] = rows[:, whole * width :]
-    return tiles
-
-
 def from_tiles(tiles: NDArray[np.int8], d: int) -> NDArray[np.int8]:
-    """Return tiles as (n, d) rows: the inverse of `to_tiles`.
+    """Return tiles as (n, d) rows: without the zeros beyond d.
 
-    >>> from_tiles(to_tiles(np.array([[1, 2], [3, 4]], dtype=np.int8)), 2).tolist()
-    [[1, 2], [3, 4]]
+    >>> from_tiles(empty_tiles(2, 3), 3).tolist()
+    [[0, 0, 0], [0, 0, 0]]
     """
     blocks, n, width = tiles.shape
     return np.ascontiguousarray(tiles.transpose(1, 0, 2).reshape(n, blocks * width)[:, :d])

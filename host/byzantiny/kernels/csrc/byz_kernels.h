@@ -26,6 +26,9 @@ BYZ_EXPORT const char *byz_kernels_source_sha256(void);
 /* out[c] = x_((n-1)/2) + x_(n/2) of coordinate c: twice its median. width: a multiple of 64; 1 <= n <= 65535. */
 BYZ_EXPORT void byz_kernels_median(const int8_t *tiles, size_t blocks, size_t n, size_t width, int16_t *out);
 
+/* tiles[b][first + i][j] = rows[i][b * BYZ_LANES + j] for `count` rows of d coordinates, zeros beyond d; the tiles hold n clients. */
+BYZ_EXPORT void byz_kernels_pack(const int8_t *rows, size_t count, size_t d, int8_t *tiles, size_t n, size_t first);
+
 /* out[c] = sum of coordinate c over the clients. Any width, any n below 2^31. */
 BYZ_EXPORT void byz_kernels_column_sum(const int8_t *tiles, size_t blocks, size_t n, size_t width, int64_t *out);
 
