@@ -74,7 +74,7 @@ def is_frozen(value: object) -> bool:
 
 def _check_stage(factory: Callable[[], PreAggregator | Screen], batch: UpdateBatch) -> UpdateBatch:
     rule = factory()
-    passed = _check_apply(factory, batch)
+    passed: UpdateBatch = _check_apply(factory, batch)
     assert passed.n >= rule.rows_out(batch.n), f"{rule.name}: {passed.n} rows, promised {rule.rows_out(batch.n)}"
     assert passed.client_ids == batch.client_ids, f"{rule.name}: clients must stay on record"
     assert len(passed.trace) == len(batch.trace) + 1, f"{rule.name}: the trace must grow by one entry"

@@ -45,8 +45,10 @@ class UpdateBatch:
     trace: tuple[Diagnostics, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.n == 0:
+            raise InvalidBatchError("a batch of 0 rows: at least 1 is needed; the round has no updates to aggregate")
         _check_values(self.stored)
-        width = self.stored.size // max(self.n, 1)
+        width = self.stored.size // self.n
         if width != self.d if self.stored.ndim == 2 else width < self.d:
             raise InvalidBatchError(
                 f"updates of {width} coordinates: the layout has {self.layout.d}; use the layout of the round's offer"
@@ -56,8 +58,6 @@ class UpdateBatch:
             self.layout.exponents(self.shifts)
         except LayoutError as error:
             raise InvalidBatchError(str(error)) from error
-        if self.n == 0:
-            raise InvalidBatchError("a batch of 0 rows: at least 1 is needed; the round has no updates to aggregate")
         expected = (self.n, len(self.client_ids))
         if (self.n, self.n) != expected if self.mixing is None else self.mixing.shape != expected:
             raise InvalidBatchError(
