@@ -120,6 +120,9 @@ class Sender:
         self.start = start
         self.ended: Status | None = None
         self.next = 0
+        """The most that was ever acknowledged."""
+        self._floor = 0
+        """ACKs below it are late ones; after a silence none is, because the receiver may have begun again."""
         self._blob = blob
         self._chunks = -(-start.total // start.chunk)
         self._under_way: dict[int, int] = {}
@@ -139,9 +142,9 @@ class Sender:
         broken = self._end_of(ack)
         if broken is not None:
             return broken
-        if ack.next < self.next:
+        if ack.next < self._floor:
             return []
-        self._heard, self.next = True, ack.next
+        self._heard, self._floor, self.next = True, ack.next, max(self.next, ack.next)
         if ack.next == self.start.total:
             self._under_way.clear()
             return self._commit()
@@ -172,11 +175,11 @@ class Sender:
     def on_silence(self) -> list[Outgoing]:
         """What to send after a retransmission time without an answer: one frame that cannot stay unanswered."""
         self._under_way = dict.fromkeys(self._under_way, 0)
+        index, self._floor = self._floor // self.start.chunk, 0
         if not self._heard:
             return [Outgoing(self.start, again=True)]
         if self._committed:
             return [Outgoing(Commit(), again=True)]
-        index = self.next // self.start.chunk
         self._order += 1
         self._under_way[index] = self._order
         return self._data([index], ack_req=True)
