@@ -8,19 +8,26 @@ from byzantiny_models.float_training import accuracy_float, forward_float, to_fl
 from byzantiny_models.networks import Dense, Network, initial_model
 from byzantiny_models.rng import Stream, derive_key
 from byzantiny_models.tasks import load_task
-from byzantiny_models.training import accuracy, train
+from byzantiny_models.training import accuracy, train_many
 
-# Measured over seeds 1..5 on this split, 20 epochs: INT8-SR at lr 2^-5 96.89 +- 0.21 %, at 2^-4 97.17 +- 0.32 %;
-# float32 at lr 0.05 96.67 +- 0.30 %. On five random splits INT8-SR at 2^-5 has 97.39 +- 0.45 %: this one is hard.
+# Means of seeds 1..5 on the pinned split, 20 epochs. With features of pixel * 7: INT8-SR at lr 2^-5 96.56 +- 0.57 %.
+# With pixel * 4 it was 96.44 there (and 97.39 on five random splits: the pinned one is hard), but a federation of twelve
+# clients learns more slowly from it: 95.5 % after 40 rounds of two epochs, against 96.2 %.
+SEEDS = (1, 2, 3, 4, 5)
 
 
 @pytest.fixture(scope="module")
 def integers():
     task = load_task("digits")
-    keys = [derive_key(1, "central", 1, stream) for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING)]
-    start = initial_model(task.network, 1)
-    model = train(task.network, start, task.train_x, task.train_y, *keys, epochs=20, lr_shift=5)
-    return accuracy(task.network, model, task.test_x, task.test_y)
+    order, noise = (
+        [derive_key(seed, "central", 1, s) for seed in SEEDS] for s in (Stream.SAMPLE_ORDER, Stream.TRAINING)
+    )
+    starts = np.stack([initial_model(task.network, seed) for seed in SEEDS])
+    n = len(SEEDS)
+    models = train_many(
+        task.network, starts, [task.train_x] * n, [task.train_y] * n, order, noise, epochs=20, lr_shift=5
+    )
+    return np.mean([accuracy(task.network, model, task.test_x, task.test_y) for model in models])
 
 
 def test_int8_training_learns_digits(integers):

@@ -103,7 +103,7 @@ def _program(name: str, command: tuple[str, ...], gives: str, remedy: str) -> Fi
 
 
 def _kernels() -> Finding:
-    backend = str(kernels.backend())
+    backend = kernels.backend().variant
     found = backend if backend != "numpy" else ""
     return Finding("native kernels", found, "fast aggregation (NumPy: the same, slower)", "byzantiny firmware build")
 

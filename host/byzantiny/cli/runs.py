@@ -130,10 +130,12 @@ def _execute(output: Output, experiment: Experiment, run_dir: Path, broker: str 
 def _conclude(output: Output, run_dir: Path, report: Path | None, wall_s: float | None) -> None:
     run = load_run(run_dir)
     if output.json:
-        table = summary(run)
+        table: dict[str, Any] = summary(run)
         arms = {arm["arm"]: {**arm, "accuracy": arm["accuracy_last_tenth"]} for arm in table["arms"]}
         wall = None if wall_s is None else round(wall_s, 2)
-        output.give({**table, "arms": arms, "run": str(run_dir), "report": str(report) if report else None, "wall_s": wall})
+        output.give(
+            {**table, "arms": arms, "run": str(run_dir), "report": str(report) if report else None, "wall_s": wall}
+        )
         return
     print_table(run)
     output.say(f"run       {run_dir}")

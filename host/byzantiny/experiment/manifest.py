@@ -76,7 +76,7 @@ def describe(
         seeds=list(base.seeds),
         rounds=base.rounds,
         broker=broker_kind,
-        kernels=str(kernels.backend()),
+        kernels=kernels.backend().variant,
         firmware=[],
         finished=finished,
         wall_s=round(wall_s, 3),
