@@ -22,7 +22,7 @@ class NativeBuildHook(BuildHookInterface[Any]):
         # build environment needs nothing but hatchling and ziglang.
         sys.path.insert(0, str(Path(self.root) / "firmware_tools"))
         try:
-            from byzantiny_firmware import build  # noqa: PLC0415
+            from byzantiny_firmware import build
         finally:
             sys.path.pop(0)
         for path in build.build_all():

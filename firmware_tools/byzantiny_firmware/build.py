@@ -94,7 +94,9 @@ def native_sources() -> list[Path]:
 def image_sources(board: str) -> list[Path]:
     """Every C file, header and linker script of a board's image."""
     native_only = CORE / "native"
-    return [path for path in native_sources() if native_only not in path.parents] + _files(BOARDS / board, "*.c", "*.h", "*.ld")
+    return [path for path in native_sources() if native_only not in path.parents] + _files(
+        BOARDS / board, "*.c", "*.h", "*.ld"
+    )
 
 
 def kernel_sources() -> list[Path]:
@@ -145,7 +147,9 @@ def _build_library(
     flags = (*NATIVE_FLAGS, *extra, f'-DBYZ_SOURCE_SHA256="{sha256}"')
     inputs = [str(path) for path in sources if path.suffix == ".c"]
     jobs = [
-        zigcc.Job(out_dir / variant.file_name(stem), (*flags, "-target", variant.target, f"-mcpu={variant.cpu}", *inputs))
+        zigcc.Job(
+            out_dir / variant.file_name(stem), (*flags, "-target", variant.target, f"-mcpu={variant.cpu}", *inputs)
+        )
         for variant in native_variants()
     ]
     return _build(out_dir, section, sha256, jobs, force=force)
@@ -164,10 +168,20 @@ def build_images(out_dir: Path = BUILT, *, force: bool = False) -> list[Path]:
         if not scripts:
             continue
         sha256 = zigcc.sources_sha256(FIRMWARE, sources)
-        flags = (*IMAGE_FLAGS, f"-I{CORE}", f"-I{BOARDS / board}", f'-DBYZ_SOURCE_SHA256="{sha256}"', "-T", str(scripts[0]))
+        flags = (
+            *IMAGE_FLAGS,
+            f"-I{CORE}",
+            f"-I{BOARDS / board}",
+            f'-DBYZ_SOURCE_SHA256="{sha256}"',
+            "-T",
+            str(scripts[0]),
+        )
         inputs = [str(path) for path in sources if path.suffix == ".c"]
         jobs = [
-            zigcc.Job(out_dir / f"byz_{board}_{core}.elf", (*flags, "-target", CORES[core][0], f"-mcpu={CORES[core][1]}", *inputs))
+            zigcc.Job(
+                out_dir / f"byz_{board}_{core}.elf",
+                (*flags, "-target", CORES[core][0], f"-mcpu={CORES[core][1]}", *inputs),
+            )
             for core in cores
         ]
         outputs += _build(out_dir, f"image {board}", sha256, jobs, force=force)

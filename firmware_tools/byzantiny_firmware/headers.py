@@ -31,8 +31,22 @@ STRUCTS: dict[str, tuple[struct.Struct, tuple[str, ...]]] = {
     "HEADER": (messages.HEADER, ("ver_type", "flags", "length", "address", "seq", "xfer", "offset")),
     "HELLO": (
         messages.HELLO,
-        ("proto_min", "proto_max", "max_payload", "device_id", "fw_sha256", "build_id", "caps", "max_object", "boot_id",
-         "rx_credit", "reset_reason", "zero", "n_samples", "data_sha256"),
+        (
+            "proto_min",
+            "proto_max",
+            "max_payload",
+            "device_id",
+            "fw_sha256",
+            "build_id",
+            "caps",
+            "max_object",
+            "boot_id",
+            "rx_credit",
+            "reset_reason",
+            "zero",
+            "n_samples",
+            "data_sha256",
+        ),
     ),
     "HELLO_ACK": (messages.HELLO_ACK, ("proto", "zero", "max_payload", "credit", "zero2", "boot_id")),
     "START": (messages.START, ("round", "kind", "total", "chunk", "sha256")),
@@ -42,25 +56,56 @@ STRUCTS: dict[str, tuple[struct.Struct, tuple[str, ...]]] = {
     "ROUND": (messages.ROUND, ("round", "offer_bytes", "offer_sha256")),
     "METRIC": (
         messages.METRIC,
-        (*(f"reject_{reject.name.lower()}" for reject in messages.Reject), "frames_received", "frames_sent",
-         "training_steps", "stack_bytes"),
+        (
+            *(f"reject_{reject.name.lower()}" for reject in messages.Reject),
+            "frames_received",
+            "frames_sent",
+            "training_steps",
+            "stack_bytes",
+        ),
     ),
     "PING": (messages.PING, ("nonce",)),
     "OFFER": (
         messages.OFFER_FIXED,
-        ("magic", "proto", "kind", "round", "seed", "nonce", "model_sha256", "layout_sha256", "model_bytes", "l2_bound",
-         "deadline_ms", "epochs", "lr_shift", "n_tensors", "zero"),
+        (
+            "magic",
+            "proto",
+            "kind",
+            "round",
+            "seed",
+            "nonce",
+            "model_sha256",
+            "layout_sha256",
+            "model_bytes",
+            "l2_bound",
+            "deadline_ms",
+            "epochs",
+            "lr_shift",
+            "n_tensors",
+            "zero",
+        ),
     ),
     "MANIFEST": (
         messages.MANIFEST,
-        ("magic", "proto", "kind", "key_id", "device_id", "round", "offer_sha256", "counter", "n_samples", "payload_bytes",
-         "payload_sha256"),
+        (
+            "magic",
+            "proto",
+            "kind",
+            "key_id",
+            "device_id",
+            "round",
+            "offer_sha256",
+            "counter",
+            "n_samples",
+            "payload_bytes",
+            "payload_sha256",
+        ),
     ),
     "DATASET_HEADER": (messages.DATASET_HEADER, ("magic", "n", "features", "classes", "zero")),
 }
 """The structures on the wire and the names of their fields, in order; pad bytes have no name."""
 
-ENUMS: dict[str, type[enum.IntEnum] | type[enum.IntFlag]] = {
+ENUMS: dict[str, type[enum.IntEnum | enum.IntFlag]] = {
     "TYPE": messages.Type,
     "FLAG": messages.Flag,
     "KIND": messages.Kind,
@@ -73,8 +118,20 @@ ENUMS: dict[str, type[enum.IntEnum] | type[enum.IntFlag]] = {
 }
 
 CONSTANTS = (
-    "PROTO", "HEADER_BYTES", "CRC_BYTES", "OVERHEAD_BYTES", "CONTROL_MAX_BYTES", "UART_PAYLOAD_MAX", "DEFAULT_PAYLOAD",
-    "WINDOW_CHUNKS", "BROADCAST", "HOST_ADDRESS", "SHA_BYTES", "CLIENT_ID_BYTES", "UPDATE_HEADER_BYTES", "MAX_TENSORS",
+    "PROTO",
+    "HEADER_BYTES",
+    "CRC_BYTES",
+    "OVERHEAD_BYTES",
+    "CONTROL_MAX_BYTES",
+    "UART_PAYLOAD_MAX",
+    "DEFAULT_PAYLOAD",
+    "WINDOW_CHUNKS",
+    "BROADCAST",
+    "HOST_ADDRESS",
+    "SHA_BYTES",
+    "CLIENT_ID_BYTES",
+    "UPDATE_HEADER_BYTES",
+    "MAX_TENSORS",
     "MAX_SHIFT",
 )
 
@@ -117,15 +174,25 @@ def _magic(value: bytes) -> str:
 
 def wire_header() -> str:
     """`byz_wire.h`: ids, sizes, limits and field offsets of the wire."""
-    lines = [*_opening("byzantiny.wire.messages", "The wire's numbers (docs/wire.md)."), "#ifndef BYZ_WIRE_H",
-             "#define BYZ_WIRE_H", "", '#include "../byz_util.h"', ""]
+    lines = [
+        *_opening("byzantiny.wire.messages", "The wire's numbers (docs/wire.md)."),
+        "#ifndef BYZ_WIRE_H",
+        "#define BYZ_WIRE_H",
+        "",
+        '#include "../byz_util.h"',
+        "",
+    ]
     lines += [f"#define BYZ_{name} {getattr(messages, name)}U" for name in CONSTANTS]
     lines.append(f"#define BYZ_MAGIC_OBJECT {_magic(messages.MAGIC)}")
     lines.append(f"#define BYZ_MAGIC_DATASET {_magic(messages.DATASET_MAGIC)}")
     sizes = ", ".join(f"{size}U" for size in messages.PAYLOAD_SIZES)
-    lines += ["", "/* The DATA maxima that can be negotiated, ascending: an initialiser. */",
-              f"#define BYZ_PAYLOAD_SIZES {{ {sizes} }}", f"#define BYZ_PAYLOAD_SIZES_COUNT {len(messages.PAYLOAD_SIZES)}U",
-              f"#define BYZ_PAYLOAD_MAX {max(messages.PAYLOAD_SIZES)}U"]
+    lines += [
+        "",
+        "/* The DATA maxima that can be negotiated, ascending: an initialiser. */",
+        f"#define BYZ_PAYLOAD_SIZES {{ {sizes} }}",
+        f"#define BYZ_PAYLOAD_SIZES_COUNT {len(messages.PAYLOAD_SIZES)}U",
+        f"#define BYZ_PAYLOAD_MAX {max(messages.PAYLOAD_SIZES)}U",
+    ]
     for prefix, members in ENUMS.items():
         lines += ["", f"/* {members.__name__} */"]
         lines += [f"#define BYZ_{prefix}_{member.name} {member.value}U" for member in _members(members)]
@@ -146,17 +213,21 @@ def wire_header() -> str:
         last, offset, size = field_offsets(layout, names)[-1]
         pad = layout.size - offset - size
         tail = f" + {pad}U" if pad else ""
-        lines.append(f"BYZ_ASSERT(BYZ_{prefix}_BYTES == BYZ_{prefix}_{last.upper()} + {size}U{tail}, wire_{prefix.lower()});")
+        lines.append(
+            f"BYZ_ASSERT(BYZ_{prefix}_BYTES == BYZ_{prefix}_{last.upper()} + {size}U{tail}, wire_{prefix.lower()});"
+        )
     lines += [
         "BYZ_ASSERT(BYZ_OVERHEAD_BYTES == BYZ_HEADER_BYTES + BYZ_CRC_BYTES, wire_overhead);",
         "BYZ_ASSERT(BYZ_UPDATE_HEADER_BYTES == BYZ_MANIFEST_BYTES + 16U, wire_update_header);",
         "BYZ_ASSERT(BYZ_HELLO_BYTES <= BYZ_CONTROL_MAX_BYTES && BYZ_METRIC_BYTES <= BYZ_CONTROL_MAX_BYTES, wire_control);",
-        "", "#endif", "",
+        "",
+        "#endif",
+        "",
     ]
     return "\n".join(lines)
 
 
-def _members(members: type[enum.IntEnum] | type[enum.IntFlag]) -> list[enum.IntEnum | enum.IntFlag]:
+def _members(members: type[enum.IntEnum | enum.IntFlag]) -> list[enum.IntEnum | enum.IntFlag]:
     # Python 3.10 lists a flag's zero member, later versions do not; __members__ lists it everywhere.
     return list(members.__members__.values())
 
@@ -186,33 +257,58 @@ TABLES_SOURCE = "byzantiny_models.quantization and .training"
 
 def tables_header() -> str:
     """`byz_tables.h`: the declarations of the tables, and the limits that C and NumPy must agree on."""
-    return "\n".join([
-        *_opening(TABLES_SOURCE, "Constant tables, and the limits that C and NumPy share."), "#ifndef BYZ_TABLES_H",
-        "#define BYZ_TABLES_H", "", '#include "../byz_codes.h"', '#include "../byz_fixed.h"', '#include "../byz_train.h"', "",
-        "/* round(65535 * exp(-d / 8)): d is how far a Q3 logit lies below the largest. */",
-        f"extern const uint16_t byz_exp[{len(EXP_LUT)}];", "",
-        "/* CRC-32C by four bits (boards), by eight (BYZ_NATIVE). */", "extern const uint32_t byz_crc_nibble[16];",
-        "#if defined(BYZ_NATIVE)", "extern const uint32_t byz_crc_byte[256];", "#endif", "",
-        f"BYZ_ASSERT(BYZ_WEIGHT_MAX == {LIMITS['int16']}, weight_max);",
-        f"BYZ_ASSERT(BYZ_BIAS_MAX == {LIMITS['int32']}, bias_max);",
-        f"BYZ_ASSERT(BYZ_WEIGHT_FRAC == {MASTER_FRAC}, weight_frac);",
-        f"BYZ_ASSERT(BYZ_LR_SHIFT_MIN == {LR_SHIFTS[0]} && BYZ_LR_SHIFT_MAX == {LR_SHIFTS[-1]}, lr_shift);",
-        f"BYZ_ASSERT(BYZ_L2_BOUND_MAX == {MAX_L2_BOUND - 1}U, l2_bound);",
-        *(f"BYZ_ASSERT(BYZ_STREAM_{stream.name} == {stream.value}, stream_{stream.name.lower()});"
-          for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING, Stream.CODES, Stream.INITIAL_MODEL)),
-        "", "#endif", "",
-    ])
+    return "\n".join(
+        [
+            *_opening(TABLES_SOURCE, "Constant tables, and the limits that C and NumPy share."),
+            "#ifndef BYZ_TABLES_H",
+            "#define BYZ_TABLES_H",
+            "",
+            '#include "../byz_codes.h"',
+            '#include "../byz_fixed.h"',
+            '#include "../byz_train.h"',
+            "",
+            "/* round(65535 * exp(-d / 8)): d is how far a Q3 logit lies below the largest. */",
+            f"extern const uint16_t byz_exp[{len(EXP_LUT)}];",
+            "",
+            "/* CRC-32C by four bits (boards), by eight (BYZ_NATIVE). */",
+            "extern const uint32_t byz_crc_nibble[16];",
+            "#if defined(BYZ_NATIVE)",
+            "extern const uint32_t byz_crc_byte[256];",
+            "#endif",
+            "",
+            f"BYZ_ASSERT(BYZ_WEIGHT_MAX == {LIMITS['int16']}, weight_max);",
+            f"BYZ_ASSERT(BYZ_BIAS_MAX == {LIMITS['int32']}, bias_max);",
+            f"BYZ_ASSERT(BYZ_WEIGHT_FRAC == {MASTER_FRAC}, weight_frac);",
+            f"BYZ_ASSERT(BYZ_LR_SHIFT_MIN == {LR_SHIFTS[0]} && BYZ_LR_SHIFT_MAX == {LR_SHIFTS[-1]}, lr_shift);",
+            f"BYZ_ASSERT(BYZ_L2_BOUND_MAX == {MAX_L2_BOUND - 1}U, l2_bound);",
+            *(
+                f"BYZ_ASSERT(BYZ_STREAM_{stream.name} == {stream.value}, stream_{stream.name.lower()});"
+                for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING, Stream.CODES, Stream.INITIAL_MODEL)
+            ),
+            "",
+            "#endif",
+            "",
+        ]
+    )
 
 
 def tables_source() -> str:
     """`byz_tables.c`: the exponential and the CRC tables."""
-    return "\n".join([
-        *_opening(TABLES_SOURCE, "Constant tables."), '#include "byz_tables.h"', "",
-        *_array("const uint16_t byz_exp[256]", [f"{int(value)}U" for value in np.asarray(EXP_LUT)], 16), "",
-        *_array("const uint32_t byz_crc_nibble[16]", [f"0x{value:08x}U" for value in crc32c_table(4)], 8), "",
-        "#if defined(BYZ_NATIVE)",
-        *_array("const uint32_t byz_crc_byte[256]", [f"0x{value:08x}U" for value in crc32c_table(8)], 8), "#endif", "",
-    ])
+    return "\n".join(
+        [
+            *_opening(TABLES_SOURCE, "Constant tables."),
+            '#include "byz_tables.h"',
+            "",
+            *_array("const uint16_t byz_exp[256]", [f"{int(value)}U" for value in np.asarray(EXP_LUT)], 16),
+            "",
+            *_array("const uint32_t byz_crc_nibble[16]", [f"0x{value:08x}U" for value in crc32c_table(4)], 8),
+            "",
+            "#if defined(BYZ_NATIVE)",
+            *_array("const uint32_t byz_crc_byte[256]", [f"0x{value:08x}U" for value in crc32c_table(8)], 8),
+            "#endif",
+            "",
+        ]
+    )
 
 
 def _identifier(network: Network) -> str:
@@ -224,27 +320,49 @@ NETWORKS_SOURCE = "byzantiny_models.networks.NETWORKS"
 
 def networks_header() -> str:
     """`byz_networks.h`: every network by name and by index, and its sizes for static buffers."""
-    lines = [*_opening(NETWORKS_SOURCE, "The networks."), "#ifndef BYZ_NETWORKS_H", "#define BYZ_NETWORKS_H", "",
-             '#include "../byz_network.h"', ""]
+    lines = [
+        *_opening(NETWORKS_SOURCE, "The networks."),
+        "#ifndef BYZ_NETWORKS_H",
+        "#define BYZ_NETWORKS_H",
+        "",
+        '#include "../byz_network.h"',
+        "",
+    ]
     for network in NETWORKS.values():
         name, layout = _identifier(network), network.layout
         units = [layer.outputs for layer in network.layers]
         lines += [f"extern const byz_network_t byz_net_{name};"]
-        sizes = {"D": layout.d, "MODEL_BYTES": layout.model_bytes, "TENSORS": len(layout.tensors),
-                 "FEATURES": network.features, "CLASSES": network.classes, "MAX_UNITS": max(units),
-                 "HIDDEN_UNITS": sum(units[:-1])}
+        sizes = {
+            "D": layout.d,
+            "MODEL_BYTES": layout.model_bytes,
+            "TENSORS": len(layout.tensors),
+            "FEATURES": network.features,
+            "CLASSES": network.classes,
+            "MAX_UNITS": max(units),
+            "HIDDEN_UNITS": sum(units[:-1]),
+        }
         lines += [f"#define BYZ_NET_{name.upper()}_{size} {value}U" for size, value in sizes.items()] + [""]
-    lines += ["/* All of them, in the order of the definition. */", f"#define BYZ_NETWORK_COUNT {len(NETWORKS)}U",
-              "extern const byz_network_t *const byz_networks[BYZ_NETWORK_COUNT];", "", "#endif", ""]
+    lines += [
+        "/* All of them, in the order of the definition. */",
+        f"#define BYZ_NETWORK_COUNT {len(NETWORKS)}U",
+        "extern const byz_network_t *const byz_networks[BYZ_NETWORK_COUNT];",
+        "",
+        "#endif",
+        "",
+    ]
     return "\n".join(lines)
 
 
 def _check_fits_core(network: Network) -> None:
     for tensor in network.layout.tensors:
         if tensor.dtype == "int32" and tensor.byte_offset % 4:
-            raise ValueError(f"{network.name}: {tensor.name} lies at byte {tensor.byte_offset}, the core reads it aligned to 4")
+            raise ValueError(
+                f"{network.name}: {tensor.name} lies at byte {tensor.byte_offset}, the core reads it aligned to 4"
+            )
     if len(network.layout.tensors) > messages.MAX_TENSORS:
-        raise ValueError(f"{network.name} has {len(network.layout.tensors)} tensors; an offer has room for {messages.MAX_TENSORS}")
+        raise ValueError(
+            f"{network.name} has {len(network.layout.tensors)} tensors; an offer has room for {messages.MAX_TENSORS}"
+        )
 
 
 def _layer_row(network: Network, index: int) -> str:
@@ -265,7 +383,11 @@ def _layer_row(network: Network, index: int) -> str:
 
 def networks_source() -> str:
     """`byz_networks.c`: the tables that the core walks."""
-    lines = [*_opening(NETWORKS_SOURCE, "The networks as tables of layers and tensors."), '#include "byz_networks.h"', ""]
+    lines = [
+        *_opening(NETWORKS_SOURCE, "The networks as tables of layers and tensors."),
+        '#include "byz_networks.h"',
+        "",
+    ]
     for network in NETWORKS.values():
         _check_fits_core(network)
         name, layout = _identifier(network), network.layout
@@ -280,16 +402,31 @@ def networks_source() -> str:
         ]
         digest = [f"0x{byte:02x}" for byte in layout.sha256]
         lines += [
-            "};", "", f"const byz_network_t byz_net_{name} = {{", f'    .name = "{network.name}",',
-            f"    .layers = {name}_layers,", f"    .tensors = {name}_tensors,", f"    .n_layers = {len(network.layers)},",
-            f"    .n_tensors = {len(layout.tensors)},", f"    .features = {network.features},",
-            f"    .classes = {network.classes},", f"    .max_units = {max(units)},",
-            f"    .hidden_units = {sum(units[:-1])},", f"    .d = {layout.d},", f"    .model_bytes = {layout.model_bytes},",
-            "    .layout_sha256 = { " + ", ".join(digest[:16]) + ",", "                       " + ", ".join(digest[16:]) + " },",
-            "};", "",
+            "};",
+            "",
+            f"const byz_network_t byz_net_{name} = {{",
+            f'    .name = "{network.name}",',
+            f"    .layers = {name}_layers,",
+            f"    .tensors = {name}_tensors,",
+            f"    .n_layers = {len(network.layers)},",
+            f"    .n_tensors = {len(layout.tensors)},",
+            f"    .features = {network.features},",
+            f"    .classes = {network.classes},",
+            f"    .max_units = {max(units)},",
+            f"    .hidden_units = {sum(units[:-1])},",
+            f"    .d = {layout.d},",
+            f"    .model_bytes = {layout.model_bytes},",
+            "    .layout_sha256 = { " + ", ".join(digest[:16]) + ",",
+            "                       " + ", ".join(digest[16:]) + " },",
+            "};",
+            "",
         ]
-    lines += ["const byz_network_t *const byz_networks[BYZ_NETWORK_COUNT] = {",
-              *(f"    &byz_net_{_identifier(network)}," for network in NETWORKS.values()), "};", ""]
+    lines += [
+        "const byz_network_t *const byz_networks[BYZ_NETWORK_COUNT] = {",
+        *(f"    &byz_net_{_identifier(network)}," for network in NETWORKS.values()),
+        "};",
+        "",
+    ]
     return "\n".join(lines)
 
 

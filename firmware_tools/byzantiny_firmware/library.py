@@ -90,7 +90,9 @@ def variant_name() -> str:
             )
         return wanted
     if not supported:
-        raise FirmwareError(f"there is no native library for {platform.system()} on {platform.machine()}; use the body `numpy`")
+        raise FirmwareError(
+            f"there is no native library for {platform.system()} on {platform.machine()}; use the body `numpy`"
+        )
     return supported[0]
 
 

@@ -43,10 +43,14 @@ def compiler_version() -> str:
     Raises:
         CompileError: it is not installed.
     """
-    result = subprocess.run([*compiler()[:-1], "version"], capture_output=True, text=True, check=False, env=environment())
+    result = subprocess.run(
+        [*compiler()[:-1], "version"], capture_output=True, text=True, check=False, env=environment()
+    )
     if result.returncode:
-        raise CompileError(f"the compiler (package ziglang) does not start: {_tail(result.stderr)}; "
-                           'install it with `pip install "byzantiny[firmware]"`')
+        raise CompileError(
+            f"the compiler (package ziglang) does not start: {_tail(result.stderr)}; "
+            'install it with `pip install "byzantiny[firmware]"`'
+        )
     return result.stdout.strip()
 
 
@@ -105,7 +109,11 @@ def _run(job: Job) -> None:
     with tempfile.TemporaryDirectory(dir=job.output.parent, prefix=".build-") as folder:
         made = Path(folder) / job.output.name
         result = subprocess.run(
-            [*compiler(), *job.arguments, "-o", str(made)], capture_output=True, text=True, check=False, env=environment()
+            [*compiler(), *job.arguments, "-o", str(made)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
         )
         if result.returncode or not made.is_file():
             raise CompileError(f"{job.output.name} does not compile: {_tail(result.stderr)}")

@@ -244,7 +244,9 @@ int byz_model_check(const byz_network_t *net, const void *model) {
 }
 
 int byz_dataset_open(const uint8_t *blob, size_t bytes, const byz_network_t *net, byz_dataset_t *out) {
-    if (bytes < BYZ_DATASET_HEADER_BYTES || byz_load32(blob + BYZ_DATASET_HEADER_MAGIC) != BYZ_MAGIC_DATASET) return BYZ_ERR_DATASET;
+    if (bytes < BYZ_DATASET_HEADER_BYTES || byz_load32(blob + BYZ_DATASET_HEADER_MAGIC) != BYZ_MAGIC_DATASET) {
+        return BYZ_ERR_DATASET;
+    }
     const uint32_t n = byz_load32(blob + BYZ_DATASET_HEADER_N);
     if (n < 1 || n > 65535U || byz_load16(blob + BYZ_DATASET_HEADER_FEATURES) != net->features
         || byz_load16(blob + BYZ_DATASET_HEADER_CLASSES) != net->classes || byz_load32(blob + BYZ_DATASET_HEADER_ZERO) != 0) {

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from byzantiny.wire.codec import decode_frame, delimit, encode_frame
 from byzantiny.wire.crc import crc32c
 from byzantiny.wire.errors import WireError
@@ -81,7 +82,10 @@ def _decode_python(data, direction, *, address=None, data_max=4096):
         frame = decode_frame(data, from_device=direction == FROM_DEVICE, max_payload=data_max, address=address)
     except WireError as error:
         return ("reject", int(error.reject))
-    return ("frame", (data[0] & 15, int(frame.flags), len(data) - 20, frame.address, frame.seq, frame.xfer, frame.offset))
+    return (
+        "frame",
+        (data[0] & 15, int(frame.flags), len(data) - 20, frame.address, frame.seq, frame.xfer, frame.offset),
+    )
 
 
 def _seal(body):
@@ -95,7 +99,9 @@ def test_the_samples_cover_every_type():
 @pytest.mark.parametrize(("direction", "frame", "sample"), SAMPLES, ids=lambda value: "")
 def test_a_frame_decodes_and_encodes_as_in_python(lib, direction, frame, sample):
     assert _decode_c(lib, sample, direction) == _decode_python(sample, direction)
-    fields = (ctypes.c_uint32 * 7)(sample[0] & 15, frame.flags, len(sample) - 20, frame.address, frame.seq, frame.xfer, frame.offset)
+    fields = (ctypes.c_uint32 * 7)(
+        sample[0] & 15, frame.flags, len(sample) - 20, frame.address, frame.seq, frame.xfer, frame.offset
+    )
     out = ctypes.create_string_buffer(len(sample))
     assert lib.byz_test_frame_encode(fields, sample[16:-4], out, U64(len(sample))) == len(sample)
     assert out.raw == sample
@@ -120,7 +126,9 @@ def test_every_length_of_payload_is_judged_as_in_python(lib):
             struct.pack_into("<H", body, 2, length)
             data = _seal(body)
             for data_max in (64, 4096):
-                assert _decode_c(lib, data, direction, data_max=data_max) == _decode_python(data, direction, data_max=data_max)
+                assert _decode_c(lib, data, direction, data_max=data_max) == _decode_python(
+                    data, direction, data_max=data_max
+                )
 
 
 def test_random_frames_are_judged_as_in_python(lib):

@@ -6,6 +6,7 @@ import re
 import struct
 
 import pytest
+
 from byzantiny.wire import messages
 from byzantiny_firmware import headers
 from byzantiny_models.networks import NETWORKS, Dense, Network

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+
 from byzantiny_firmware import library
 from byzantiny_models import quantization, rng
 from byzantiny_models.networks import NETWORKS

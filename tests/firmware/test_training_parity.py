@@ -7,6 +7,7 @@ import struct
 
 import numpy as np
 import pytest
+
 from byzantiny_firmware import library
 from byzantiny_models.encoding import encode
 from byzantiny_models.errors import LayoutError
@@ -182,7 +183,12 @@ def _aligned(blob):
 def _encode_in_place(lib, start, local, shifts, bound, key):
     blob, start_blob = _aligned(LAYOUT.pack(local)), _aligned(LAYOUT.pack(start))
     status = lib.byz_test_encode(
-        0, _at(start_blob), _at(blob), _at(np.array(shifts, np.int8)), ctypes.c_uint32(bound), *(ctypes.c_uint32(k) for k in key)
+        0,
+        _at(start_blob),
+        _at(blob),
+        _at(np.array(shifts, np.int8)),
+        ctypes.c_uint32(bound),
+        *(ctypes.c_uint32(k) for k in key),
     )
     return status, blob[: LAYOUT.d].view(np.int8)
 
@@ -193,7 +199,9 @@ def _encode_in_place(lib, start, local, shifts, bound, key):
 def test_encoding_equals_numpy(lib, shifts, bound, size):
     gen = np.random.default_rng(size + bound)
     start = LAYOUT.saturate(initial_model(NETWORK, 1))
-    local = LAYOUT.saturate(start + gen.integers(-size, size, LAYOUT.d, endpoint=True) * np.where(LAYOUT.limits > 2**20, 100, 1))
+    local = LAYOUT.saturate(
+        start + gen.integers(-size, size, LAYOUT.d, endpoint=True) * np.where(LAYOUT.limits > 2**20, 100, 1)
+    )
     key = (0x12345678, 0xFEDCBA98)
     status, codes = _encode_in_place(lib, start, local, shifts, bound, key)
     assert status == 0
@@ -210,7 +218,9 @@ def test_the_clip_begins_just_above_the_bound(lib):
         assert bool((codes != 2).any()) is clipped
 
 
-@pytest.mark.parametrize(("shifts", "bound"), [((13, 3, 5, 2), 0), ((5, -1, 5, 2), 0), ((5, 3, 5, 2), 2**20), ((0, 11, 0, 0), 0)])
+@pytest.mark.parametrize(
+    ("shifts", "bound"), [((13, 3, 5, 2), 0), ((5, -1, 5, 2), 0), ((5, 3, 5, 2), 2**20), ((0, 11, 0, 0), 0)]
+)
 def test_a_grid_outside_the_limits_is_refused_before_anything_changes(lib, shifts, bound):
     start = initial_model(NETWORK, 1)
     status, codes = _encode_in_place(lib, start, start, shifts, bound, (1, 2))
@@ -233,7 +243,8 @@ def test_batch_encoding_equals_numpy(lib):
     )  # fmt: skip
     assert status == 0
     for name, local, row in zip(ids, locals_, codes, strict=True):
-        np.testing.assert_array_equal(row, encode(LAYOUT, start, local, shifts.tolist(), 400, derive_key(77, name, 3, Stream.CODES)))
+        key = derive_key(77, name, 3, Stream.CODES)
+        np.testing.assert_array_equal(row, encode(LAYOUT, start, local, shifts.tolist(), 400, key))
 
 
 def test_all_variants_give_the_same_bytes():

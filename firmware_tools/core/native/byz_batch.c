@@ -27,7 +27,9 @@ int64_t byz_batch_train(uint32_t net_index, void *models, const uint8_t *const *
     if (net == NULL || first > last || last > n || epochs > 255 || lr_shift > 255) return BYZ_ERR_ARGUMENT;
     for (uint32_t c = first; c < last; c++) {
         byz_dataset_t data;
-        byz_train_params_t params = { .seed = seed, .round_num = round_num, .epochs = (uint8_t)epochs, .lr_shift = (uint8_t)lr_shift };
+        byz_train_params_t params = { .seed = seed, .round_num = round_num };
+        params.epochs = (uint8_t)epochs;
+        params.lr_shift = (uint8_t)lr_shift;
         const int opened = byz_dataset_open(datasets[c], (size_t)dataset_bytes[c], net, &data);
         if (opened != BYZ_OK) return opened;
         byz_copy(params.client_id, ids + (size_t)c * 16, 16);
