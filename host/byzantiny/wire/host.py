@@ -9,13 +9,12 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from byzantiny.wire.auth import Keys, seal_offer
-from byzantiny.wire.codec import WireError, decode_frame, encode_frame, max_frame_bytes
+from byzantiny.wire.codec import WireError, decode_frame, max_frame_bytes
 from byzantiny.wire.events import (
     Event,
     Greeted,
@@ -31,25 +30,22 @@ from byzantiny.wire.events import (
     Step,
     UpdateReceived,
 )
+from byzantiny.wire.intake import Intake
 from byzantiny.wire.messages import (
-    OVERHEAD_BYTES,
     PAYLOAD_SIZES,
     PROTO,
     TAG_BYTES,
-    UPDATE_HEADER_BYTES,
     WINDOW_CHUNKS,
     Abort,
     Ack,
     Commit,
     Data,
-    Flag,
     Frame,
     Hello,
     HelloAck,
     HelloRequest,
     Kind,
     Log,
-    Message,
     Metric,
     Reason,
     Receipt,
@@ -59,19 +55,17 @@ from byzantiny.wire.messages import (
     Status,
     Verdict,
 )
+from byzantiny.wire.outbox import Outbox, Patience
 from byzantiny.wire.pacing import Backoff, LinkQuality
-from byzantiny.wire.transfer import Outgoing, Receiver, Sender
+from byzantiny.wire.transfer import Outgoing, Sender
 
 __all__ = [
     "Event", "Greeted", "HostSession", "LinkStats", "LogLine", "Metrics", "ModelAccepted", "OfferAccepted", "Rebooted",
     "Refused", "RoundWork", "Silent", "Step", "UpdateReceived",
 ]  # fmt: skip
 
-PATIENCE: Final = 64
-"""Frames that bring nothing new and are answered at once, in a round; then one for each retransmission time."""
 MISHAPS: Final = 3
 SILENT_TRIES: Final = 6
-RECORDS: Final = 8
 _MISHAPS: Final = frozenset({Status.BAD_LENGTH, Status.NO_OFFER, Status.WRONG_ROUND, Status.WRONG_MODEL})
 _REJECTED_BY_MISHAP: Final = frozenset({Reason.BAD_HASH, Reason.WRONG_ROUND, Reason.UNKNOWN_OFFER})
 
@@ -93,16 +87,6 @@ class Phase(enum.Enum):
 
 _AT_REST: Final = frozenset({Phase.IDLE, Phase.VERDICT, Phase.DONE})
 _NEGOTIATING: Final = frozenset({Phase.HELLO, Phase.TERMS})
-
-
-@dataclass(slots=True)
-class _Record:
-    """An update that is complete here: under which ids it came, and its receipt once there is one."""
-
-    start: Start
-    first_xfer: int
-    xfer: int
-    receipt: Receipt | None = None
 
 
 class HostSession:
@@ -138,19 +122,22 @@ class HostSession:
         self._rng = rng
         self._backoff = Backoff(rto_s, baud, rng)
         self._quality = LinkQuality(max_payload)
+        self._patience = Patience()
+        self._outbox = Outbox(address, self.stats)
+        self._intake = Intake(
+            credit=credit,
+            max_payload=max_payload,
+            quality=self._quality,
+            outbox=self._outbox,
+            patience=self._patience,
+        )
         self._phase = Phase.IDLE
         self._work: RoundWork | None = None
         self._proposed: HelloAck | None = None
         self._terms: HelloAck | None = None
         """What the device has echoed, while there is no sign that it is no longer in force."""
         self._sender: Sender | None = None
-        self._receiver: Receiver | None = None
-        self._fresh = False
-        """Something new has come since the last ACK."""
-        self._records: dict[bytes, _Record] = {}
-        self._patience = PATIENCE
-        self._mishaps = self._unheard = self._seq = 0
-        self._frames: list[bytes] = []
+        self._mishaps = self._unheard = 0
         self._events: list[Event] = []
 
     # What the owner calls
@@ -158,7 +145,8 @@ class HostSession:
     def begin(self, work: RoundWork, now: float) -> Step:
         """Offer this round to the device, whatever was under way."""
         self._work, self._sender = work, None
-        self._patience, self._mishaps, self._unheard = PATIENCE, 0, 0
+        self._mishaps = self._unheard = 0
+        self._patience.renew()
         self._backoff.succeed()
         if self.hello is None:
             self._enter(Phase.HELLO, now)
@@ -192,7 +180,7 @@ class HostSession:
         if self.next_due is None or now < self.next_due:
             return Step()
         self._backoff.fail()
-        self._patience = min(self._patience + 1, PATIENCE)
+        self._patience.regain()
         self._unheard += 1
         if self._unheard == SILENT_TRIES:
             self._events.append(Silent())
@@ -204,14 +192,9 @@ class HostSession:
     def conclude(self, xfer: int, verdict: Verdict, reason: Reason, now: float) -> Step:
         """Send the verdict on a received update, and keep it for repeated COMMITs; nothing for an update long past."""
         del now
-        for record in self._records.values():
-            if xfer in (record.first_xfer, record.xfer):
-                start = record.start
-                record.receipt = Receipt(start.round_num, verdict, reason, start.sha256)
-                self._send(record.receipt, record.xfer)
-                if self._phase is Phase.VERDICT and self._is_current(start):
-                    self._rest(Phase.DONE)
-                break
+        start = self._intake.conclude(xfer, verdict, reason)
+        if start is not None and self._phase is Phase.VERDICT and self._is_current(start):
+            self._rest(Phase.DONE)
         return self._step()
 
     def end(self) -> None:
@@ -256,13 +239,13 @@ class HostSession:
         rebooted = known is not None and known.boot_id != hello.boot_id
         if known is None or rebooted:
             self._events.append(Rebooted(hello) if rebooted else Greeted(hello))
-            self._receiver = None
+            self._intake.forget()
         if self._phase in _AT_REST:
             return
         if self._phase is Phase.HELLO:
             self._backoff.succeed()
             self._enter(Phase.TERMS, now)
-        elif (rebooted or self._phase is not Phase.TERMS) and self._bear():
+        elif (rebooted or self._phase is not Phase.TERMS) and self._patience.spend():
             self._enter(Phase.TERMS, now)
         elif self._phase is not Phase.TERMS:
             self._wait(Phase.TERMS)
@@ -286,7 +269,7 @@ class HostSession:
             return
         match status:
             case Status.NEED_OFFER | Status.NEED_MODEL:
-                if self._bear():
+                if self._patience.spend():
                     self._backoff.succeed()
                     self._push(Phase.OFFER if status == Status.NEED_OFFER else Phase.MODEL, now)
             case Status.OK:
@@ -333,7 +316,7 @@ class HostSession:
     def _on_abort(self, xfer: int, status: Status, now: float) -> None:
         if self._sender is not None and self._sender.xfer == xfer:
             self._sender = None
-        elif self._receiver is not None and self._receiver.xfer == xfer and self._phase is Phase.UPDATE:
+        elif self._intake.xfer == xfer and self._phase is Phase.UPDATE:
             status = Status.UNKNOWN_TRANSFER  # why a device gives up sending says nothing of the round
         else:
             return
@@ -347,95 +330,40 @@ class HostSession:
     # Receiving an update
 
     def _on_start(self, xfer: int, start: Start, now: float) -> None:
-        if not self._bear():
+        if not self._patience.spend():
             return
-        refusal = self._start_refusal(start)
+        under_way = self._phase not in _AT_REST and self._phase not in _NEGOTIATING
+        refusal = self._intake.refusal(start, None if self._work is None else len(self._work.model))
         if refusal is not None:
-            self._send(Abort(refusal), xfer)
-            if self._phase not in _AT_REST and self._phase not in _NEGOTIATING:
+            self._outbox.send(Abort(refusal), xfer)
+            if under_way:
                 self._mishap(refusal, now)
             return
-        record = self._records.get(start.sha256)
-        if record is not None and record.start.total == start.total:
-            record.xfer = xfer
-            self._receiver = Receiver(xfer, start, held=b"")
-        elif self._receiver is not None and self._receiver.is_of(start):
-            self._receiver.resume(xfer, start)
-        else:
-            self._receiver = Receiver(xfer, start)
-        self._fresh = False
-        self._send(self._receiver.ack(self._credit), xfer)
-        if self._is_current(start) and self._phase not in _AT_REST and self._phase not in _NEGOTIATING:
-            self._sender = None
+        self._intake.open(xfer, start)
+        if under_way and self._is_current(start):
             self._backoff.succeed()
-            self._phase = Phase.UPDATE
+            self._wait(Phase.UPDATE)
             self._arm(now)
 
-    def _start_refusal(self, start: Start) -> Status | None:
-        if self._work is None:
-            return Status.NO_OFFER
-        if start.kind != Kind.UPDATE:
-            return Status.WRONG_KIND
-        most = UPDATE_HEADER_BYTES + len(self._work.model) // 2
-        if not UPDATE_HEADER_BYTES < start.total <= most or not 1 <= start.chunk <= self._max_payload:
-            return Status.BAD_LENGTH
-        return None
-
     def _on_data(self, frame: Frame, payload: bytes, now: float) -> None:
-        receiver = self._receiver
-        if receiver is None or receiver.xfer != frame.xfer:
-            self._disown(frame.xfer)
-            return
-        if receiver.on_data(frame.offset, payload):
-            self._fresh = True
-            self._quality.record(again=False)
+        new, acknowledged = self._intake.on_data(frame, payload)
+        if new:
             self._backoff.succeed()
-        if frame.flags & Flag.ACK_REQ and self._fresh:
-            self._fresh = False
-            for _ in range(receiver.holes):
-                self._quality.record(again=True)
-            self._send(receiver.ack(self._credit), receiver.xfer)
-            if self._phase is Phase.UPDATE:
-                self._arm(now)
+        if acknowledged and self._phase is Phase.UPDATE:
+            self._arm(now)
 
     def _on_commit(self, xfer: int, now: float) -> None:
-        record = self._record_of(xfer)
-        if record is not None:
-            if record.receipt is not None and self._bear():
-                self._send(record.receipt, xfer)
-            if self._phase is Phase.UPDATE and self._is_current(record.start):
-                self._rest(Phase.VERDICT if record.receipt is None else Phase.DONE)
+        done = self._intake.on_commit(xfer)
+        if done is None:
             return
-        receiver = self._receiver
-        if receiver is None or receiver.xfer != xfer:
-            self._disown(xfer)
-        elif not receiver.complete:
-            if self._bear():
-                self._send(receiver.ack(self._credit), xfer)
+        if done.event is not None:
+            self._events.append(done.event)
+        if self._phase is not Phase.UPDATE or not self._is_current(done.start):
+            return
+        if done.broken:
+            self._mishap(Reason.BAD_HASH, now)
         else:
-            self._receiver = None
-            self._take(receiver, now)
-
-    def _take(self, receiver: Receiver, now: float) -> None:
-        start, blob = receiver.start, receiver.data()
-        if hashlib.sha256(blob).digest() != start.sha256:
-            self._send(Receipt(start.round_num, Verdict.REJECTED, Reason.BAD_HASH, start.sha256), receiver.xfer)
-            if self._phase is Phase.UPDATE:
-                self._mishap(Reason.BAD_HASH, now)
-            return
-        while len(self._records) >= RECORDS:
-            del self._records[next(iter(self._records))]
-        self._records[start.sha256] = _Record(start, receiver.xfer, receiver.xfer)
-        self._events.append(UpdateReceived(receiver.xfer, start, blob))
-        if self._phase is Phase.UPDATE and self._is_current(start):
-            self._rest(Phase.VERDICT)
-
-    def _record_of(self, xfer: int) -> _Record | None:
-        return next((record for record in self._records.values() if xfer in (record.xfer, record.first_xfer)), None)
-
-    def _disown(self, xfer: int) -> None:
-        if self._record_of(xfer) is None and self._bear():
-            self._send(Abort(Status.UNKNOWN_TRANSFER), xfer)
+            self._rest(Phase.DONE if done.concluded else Phase.VERDICT)
 
     def _is_current(self, start: Start) -> bool:
         return self._work is not None and start.round_num == self._work.round_num
@@ -452,12 +380,12 @@ class HostSession:
         start = Start(work.round_num, Kind.MODEL if model else Kind.OFFER, len(blob), chunk, digest)
         self._sender = Sender(int(self._rng.integers(1, 1 << 32)), start, blob)
         self._phase = phase
-        self._send(start, self._sender.xfer)
+        self._outbox.send(start, self._sender.xfer)
         self._arm(now)
 
     def _back(self, now: float) -> None:
         """To ROUND: at once while there is patience, else with the next retransmission time."""
-        if self._bear():
+        if self._patience.spend():
             self._enter(Phase.ROUND, now)
         else:
             self._wait(Phase.ROUND)
@@ -470,7 +398,7 @@ class HostSession:
             self._refuse(cause, phase)
         elif self._mishaps == MISHAPS:
             self._terms = None
-            self._send(ResetNotice())
+            self._outbox.send(ResetNotice())
             self._wait(Phase.HELLO)
             self._arm(now)
         else:
@@ -480,13 +408,6 @@ class HostSession:
         self._sender = None
         self._events.append(Refused(cause, phase))
         self._rest(Phase.IDLE)
-
-    def _bear(self) -> bool:
-        """Whether a frame that brings nothing new may still be answered at once."""
-        if not self._patience:
-            return False
-        self._patience -= 1
-        return True
 
     def _rest(self, phase: Phase) -> None:
         self._phase, self.next_due = phase, None
@@ -502,16 +423,15 @@ class HostSession:
         """Send what the phase waits for an answer to."""
         match self._phase:
             case Phase.HELLO:
-                self._send(HelloRequest(), again=again)
+                self._outbox.send(HelloRequest(), again=again)
             case Phase.TERMS:
                 self._propose(again=again)
             case Phase.ROUND | Phase.TRAINING:
                 self._announce(again=again)
             case Phase.OFFER | Phase.MODEL if self._sender is not None:
                 self._send_all(self._sender.on_silence(), self._sender.xfer, again=True)
-            case Phase.UPDATE if self._receiver is not None:
-                self._fresh = False
-                self._send(self._receiver.ack(self._credit), self._receiver.xfer, again=again)
+            case Phase.UPDATE if self._intake.acknowledge(again=again):
+                pass
             case _:
                 self._phase = Phase.ROUND
                 self._announce(again=again)
@@ -520,7 +440,7 @@ class HostSession:
     def _propose(self, *, again: bool) -> None:
         assert self.hello is not None, "terms are proposed to somebody"
         self._proposed = HelloAck(PROTO, self._payload_for(self.hello), self._credit, self.hello.boot_id)
-        self._send(self._proposed, again=again)
+        self._outbox.send(self._proposed, again=again)
 
     def _payload_for(self, hello: Hello) -> int:
         return max(size for size in PAYLOAD_SIZES if size <= min(hello.max_payload, self._quality.payload))
@@ -528,7 +448,9 @@ class HostSession:
     def _announce(self, *, again: bool) -> None:
         assert self._work is not None, "there is a round to announce"
         body = self._work.offer_body
-        self._send(Round(self._work.round_num, len(body) + TAG_BYTES, hashlib.sha256(body).digest()), again=again)
+        self._outbox.send(
+            Round(self._work.round_num, len(body) + TAG_BYTES, hashlib.sha256(body).digest()), again=again
+        )
 
     # Frames out
 
@@ -536,33 +458,18 @@ class HostSession:
         for out in burst:
             if isinstance(out.message, Data):
                 self._quality.record(again=out.again)
-            self._send(out.message, xfer, out.offset, out.flags, again=again or out.again)
-
-    def _send(
-        self, message: Message, xfer: int = 0, offset: int = 0, flags: Flag = Flag.NONE, *, again: bool = False
-    ) -> None:
-        raw = encode_frame(Frame(message, self._address, self._seq & 0xFFFF, xfer, offset, flags), to_device=True)
-        self._seq += 1
-        self.stats.frames_down += 1
-        self.stats.bytes_down += len(raw)
-        if again:
-            self.stats.frames_resent += 1
-            self.stats.bytes_resent += len(raw)
-        self._frames.append(raw)
+            self._outbox.send(out.message, xfer, out.offset, out.flags, again=again or out.again)
 
     def _arm(self, now: float) -> None:
         """Set the timer for the answer to what this call sends, and to what that makes the device send."""
-        outstanding = sum(map(len, self._frames)) + 2 * max_frame_bytes(0)
+        outstanding = self._outbox.pending_bytes + 2 * max_frame_bytes(0)
         if self._sender is not None:
             outstanding += self._sender.outstanding_bytes
-        if self._phase is Phase.UPDATE and self._receiver is not None:
-            start = self._receiver.start
-            left = start.total - self._receiver.next
-            outstanding += min(left, self._credit * start.chunk, WINDOW_CHUNKS * start.chunk)
-            outstanding += OVERHEAD_BYTES * min(self._credit, WINDOW_CHUNKS, -(-left // start.chunk))
+        if self._phase is Phase.UPDATE:
+            outstanding += self._intake.awaited_bytes
         self.next_due = now + self._backoff.delay_s(outstanding)
 
     def _step(self) -> Step:
-        step = Step(tuple(self._frames), tuple(self._events))
-        self._frames, self._events = [], []
+        step = Step(self._outbox.take(), tuple(self._events))
+        self._events = []
         return step
