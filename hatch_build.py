@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ class NativeBuildHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Compile what is out of date, and mark the wheel as platform-specific."""
         build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+        # Native code, but none that knows CPython: one wheel serves every version of it.
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["tag"] = f"py3-none-{platform}"
         if self.target_name != "wheel":
             return
         # The builder is part of the package that is being built. Its modules import the standard library only, so the

@@ -31,6 +31,7 @@ NATIVE_FLAGS = (*COMMON, "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-DBY
 IMAGE_FLAGS = (
     *COMMON, "-Os", "-ffreestanding", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-ffunction-sections",
     "-fdata-sections", "-DBYZ_SKIP_ZERO_INPUTS", "-Wl,--entry=Reset_Handler", "-Wl,--gc-sections",
+    "-Wl,-z,max-page-size=4096",  # the default pads an image of 13 KB to 130 KB
 )  # fmt: skip
 
 CORES = {
