@@ -51,3 +51,12 @@ def source_sha256() -> str:
         return str(manifest[f"image {BOARD}"]["source_sha256"])
     except (OSError, ValueError, KeyError) as error:
         raise FirmwareError(f"no firmware image has been built; run `{REMEDY}`") from error
+
+
+def compiler_of(file_name: str) -> str:
+    """Return the compiler that built a file of `_built`, as its build recorded it; empty when nothing is recorded."""
+    try:
+        manifest = json.loads((build.BUILT / build.MANIFEST).read_text(encoding="utf-8"))
+        return next((str(unit["compiler"]) for unit in manifest.values() if file_name in unit["outputs"]), "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from byzantiny.records import FirmwareInfo
 
 Frame = tuple[int, bytes]
 """(slot, one complete frame without COBS)."""
@@ -43,4 +45,13 @@ class Body(Protocol):
 
     def close(self) -> None:
         """Release processes, ports and memory."""
+        ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A body, or ports, that can say what they run; what is not described is not in the manifest."""
+
+    def firmware(self) -> Sequence[FirmwareInfo]:
+        """Return what runs here, with its hash and what it costs."""
         ...

@@ -23,10 +23,15 @@ class Training:
 class Ports(Protocol):
     """One port per device, in the order of the specs; entry point group `byzantiny.ports`."""
 
-    urls: Sequence[str]
-    """pyserial URLs: `socket://127.0.0.1:4711`, `/dev/serial/by-id/...`."""
-    baud: int | None
-    """Line rate for the retransmission times; None where there is no line."""
+    @property
+    def urls(self) -> Sequence[str]:
+        """pyserial URLs: `socket://127.0.0.1:4711`, `/dev/serial/by-id/...`."""
+        ...
+
+    @property
+    def baud(self) -> int | None:
+        """Line rate for the retransmission times; None where there is no line."""
+        ...
 
     def training(self, slot: int) -> Training | None:
         """Return the cost of the last training, or None where it is not counted."""

@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
 from byzantiny.experiment.cast import Cast, make_cast
@@ -19,7 +21,7 @@ from byzantiny.experiment.manifest import describe
 from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
-from byzantiny.records import Final, RoundRow
+from byzantiny.records import Final, FirmwareInfo, RoundRow
 from byzantiny.suggest import unknown_name
 from byzantiny.transport.brokers import open_broker
 from byzantiny.wire.auth import derive_keys
@@ -48,26 +50,18 @@ class Engine:
         started = time.perf_counter()
         task = load_task(_known_task(experiment.base.task))
         network = task.network
+        before = rundir.load_manifest(run_dir) if (run_dir / rundir.MANIFEST).exists() else None
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, network.layout)
         with ExitStack() as stack:
-            broker = self._open_broker(experiment, stack)
-            manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=broker[1])
+            url, kind = self._open_broker(experiment, stack)
+            manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
-            finals = [
-                self._run_arm(experiment, run_dir, task, network, (arm, seed), broker[0])
-                for seed in experiment.base.seeds
-                for arm in experiment.arms
-            ]
-        done = describe(
-            experiment,
-            run_dir.name,
-            task,
-            self.command,
-            broker_kind=broker[1],
-            finished=True,
-            wall_s=time.perf_counter() - started,
-        )
+            stage = _Stage(experiment, run_dir, task, network, url, {info.name: info for info in manifest.firmware})
+            finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
+        wall_s = round(manifest.wall_s + time.perf_counter() - started, 3)
+        firmware = list(stage.firmware.values())
+        done = msgspec.structs.replace(manifest, firmware=firmware, finished=True, wall_s=wall_s)
         rundir.write_json(run_dir / rundir.MANIFEST, done.to_dict())
         return finals
 
@@ -79,43 +73,32 @@ class Engine:
             self.listener(Notice(broker.notice))
         return broker.url, broker.kind
 
-    def _run_arm(
-        self,
-        experiment: Experiment,
-        run_dir: Path,
-        task: Task,
-        network: Network,
-        which: tuple[str, int],
-        broker: str | None,
-    ) -> Final:
-        arm, seed = which
-        run = experiment.arms[arm]
-        folder = rundir.arm_dir(run_dir, arm, seed)
-        count = len(experiment.arms) * len(run.seeds)
-        index = run.seeds.index(seed) * len(experiment.arms) + list(experiment.arms).index(arm) + 1
+    def _run_arm(self, stage: _Stage, arm: str, seed: int) -> Final:
+        run = stage.experiment.arms[arm]
+        folder = rundir.arm_dir(stage.run_dir, arm, seed)
+        arms = list(stage.experiment.arms)
+        count = len(arms) * len(run.seeds)
+        index = run.seeds.index(seed) * len(arms) + arms.index(arm) + 1
         self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed))
         held = rundir.load_final(folder)
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
-        cast = make_cast(run, seed, task)
-        setting = Setting(
-            network=network.name,
-            layout=network.layout,
-            broker=broker,
-            fleet=hashlib.sha256(f"{run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12],
-            entropy=self.entropy,
-        )
+        cast = make_cast(run, seed, stage.task)
+        network = stage.network
+        name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
+        setting = Setting(network.name, network.layout, stage.broker, name, self.entropy)
         with ExitStack() as stack:
             ledger = stack.enter_context(rundir.open_ledger(folder, keep_updates=run.keep_updates))
             stack.callback(rundir.export, folder, ledger)
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            surroundings = self._surroundings(world, ledger, cast, task, network, progress, which)
+            surroundings = self._surroundings(stage, world, ledger, cast, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
             Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
+            stage.firmware.update({info.name: info for info in world.firmware()})
             rounds, _ = rundir.export(folder, ledger)
         final = rundir.finish(folder, rounds)
         self.listener(ArmFinished(arm, seed, final.accuracy_last_tenth, final.wall_s))
@@ -123,11 +106,10 @@ class Engine:
 
     def _surroundings(
         self,
+        stage: _Stage,
         world: World,
         ledger: Ledger,
         cast: Cast,
-        task: Task,
-        network: Network,
         progress: Callable[[RoundRow], None],
         which: tuple[str, int],
     ) -> Surroundings:
@@ -141,7 +123,7 @@ class Engine:
             ledger=ledger,
             keys={role.client_id: derive_keys(role.secret) for role in cast.roles},
             clients=world.clients,
-            evaluate=lambda model: accuracy(network, model, task.test_x, task.test_y),
+            evaluate=lambda model: accuracy(stage.network, model, stage.task.test_x, stage.task.test_y),
             entropy=self.entropy,
             instructions=world.instructions,
             stop=stop,
@@ -152,6 +134,19 @@ class Engine:
             poll_s=world.poll_s,
             cohorts=self.cohorts.get(which),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What all arms of a run share."""
+
+    experiment: Experiment
+    run_dir: Path
+    task: Task
+    network: Network
+    broker: str | None
+    firmware: dict[str, FirmwareInfo]
+    """Filled as the arms say what they ran."""
 
 
 class _Progress:

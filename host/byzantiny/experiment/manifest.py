@@ -25,10 +25,9 @@ def describe(
     command: tuple[str, ...],
     *,
     broker_kind: str,
-    finished: bool = False,
-    wall_s: float = 0.0,
+    before: Manifest | None = None,
 ) -> Manifest:
-    """Return the manifest; data and partitions are those of the first seed."""
+    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's."""
     base = experiment.base
     network = task.network
     cast = make_cast(base, base.seeds[0], task)
@@ -37,7 +36,7 @@ def describe(
         run_id=run_id,
         name=base.name,
         title=experiment.source.get("title", base.name),
-        created_utc=provenance.utc_now().isoformat(timespec="seconds"),
+        created_utc=before.created_utc if before else provenance.utc_now().isoformat(timespec="seconds"),
         command=list(command),
         config_sha256=experiment.sha256,
         version=provenance.version(),
@@ -77,9 +76,9 @@ def describe(
         rounds=base.rounds,
         broker=broker_kind,
         kernels=kernels.backend().variant,
-        firmware=[],
-        finished=finished,
-        wall_s=round(wall_s, 3),
+        firmware=before.firmware if before else [],
+        finished=False,
+        wall_s=before.wall_s if before else 0.0,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from byzantiny.bodies.base import Body, DeviceSpec
+from byzantiny.bodies.base import Body, Described, DeviceSpec
 from byzantiny.bodies.port_body import PortBody
 from byzantiny.bodies.ports import Ports, load_ports
 from byzantiny.bodies.registry import load_body
@@ -18,6 +18,7 @@ from byzantiny.coordinator import ClientFacts, Clock, Link, RealClock, VirtualCl
 from byzantiny.experiment.cast import Cast, Role
 from byzantiny.experiment.config import RunConfig
 from byzantiny.fleet import Fleet, FleetThread, Member, Relay, RelayPlan
+from byzantiny.records import FirmwareInfo
 from byzantiny.transport.base import Transport
 from byzantiny.transport.channel import NO_FAULTS, Channel, LinkFaults
 from byzantiny.transport.memory import MemoryTransport
@@ -46,6 +47,8 @@ class World:
     links: Mapping[str, Link]
     clients: Mapping[str, ClientFacts]
     instructions: Callable[[], dict[str, int]]
+    firmware: Callable[[], list[FirmwareInfo]]
+    """What the bodies and boards run, as far as they say."""
     check: Callable[[], None]
     """Raises what ended a fleet's thread."""
     wake: Callable[[], float | None]
@@ -77,6 +80,7 @@ class _Builder:
         self._by_client: dict[str, Transport] = {}
         self._members: dict[str, list[Member]] = {"memory": [], "mqtt": []}
         self._counted: list[tuple[str, Ports, int]] = []
+        self._described: list[Described] = []
         self._checks: list[Callable[[], None]] = []
         self._timers: list[Callable[[], float | None]] = []
 
@@ -100,6 +104,7 @@ class _Builder:
                 for role in roles
             },
             instructions=self._instructions,
+            firmware=lambda: [info for each in self._described for info in each.firmware()],
             check=self._check,
             wake=self._wake,
             poll_s=poll_s,
@@ -115,6 +120,7 @@ class _Builder:
                 factory = load_body(group.body)
                 body = factory([self._spec(role) for role in roles])
                 self._stack.callback(body.close)
+                self._describe(body)
                 for slot, role in enumerate(roles):
                     self._members[group.transport].append(self._member(role, body, slot))
 
@@ -124,6 +130,7 @@ class _Builder:
         factory = load_ports(group.body)
         ports = factory([self._spec(role) for role in roles])
         self._stack.callback(ports.close)
+        self._describe(ports)
         for slot, role in enumerate(roles):
             self._counted.append((role.client_id, ports, slot))
             if self._relayed(role):
@@ -134,6 +141,10 @@ class _Builder:
                 self._by_client[role.client_id] = SerialTransport(
                     role.client_id, ports.urls[slot], ports.baud or LINE_RATE
                 )
+
+    def _describe(self, thing: object) -> None:
+        if isinstance(thing, Described):
+            self._described.append(thing)
 
     def _open_memory(self) -> tuple[Clock, float]:
         members = self._members["memory"]
