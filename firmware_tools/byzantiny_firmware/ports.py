@@ -19,6 +19,7 @@ class UnicornPorts:
     baud: int | None = None
 
     def __init__(self, specs: Sequence[DeviceSpec], *, image: str) -> None:
+        self.specs = list(specs)
         self._image = image
         self._boards: list[BoardHandle] = []
         try:

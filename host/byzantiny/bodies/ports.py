@@ -33,6 +33,11 @@ class Ports(Protocol):
         """Line rate for the retransmission times; None where there is no line."""
         ...
 
+    @property
+    def specs(self) -> Sequence[DeviceSpec]:
+        """What is really there: a real board has the secret and the address it was provisioned with."""
+        ...
+
     def training(self, slot: int) -> Training | None:
         """Return the cost of the last training, or None where it is not counted."""
         ...
@@ -46,7 +51,8 @@ class Ports(Protocol):
         ...
 
 
-PortsFactory = Callable[[Sequence[DeviceSpec]], Ports]
+PortsFactory = Callable[..., Ports]
+"""(specs) -> Ports; for the group's `board`, (specs, board=NAME)."""
 
 GROUP: Final = "byzantiny.ports"
 

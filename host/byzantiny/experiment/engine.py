@@ -14,7 +14,7 @@ import msgspec
 
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
-from byzantiny.experiment.cast import Cast, make_cast
+from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.config import ConfigError, Experiment
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
@@ -94,7 +94,7 @@ class Engine:
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            surroundings = self._surroundings(stage, world, ledger, cast, progress, (arm, seed))
+            surroundings = self._surroundings(stage, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
             Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
@@ -109,7 +109,6 @@ class Engine:
         stage: _Stage,
         world: World,
         ledger: Ledger,
-        cast: Cast,
         progress: Callable[[RoundRow], None],
         which: tuple[str, int],
     ) -> Surroundings:
@@ -121,7 +120,7 @@ class Engine:
             transport=world.transport,
             clock=world.clock,
             ledger=ledger,
-            keys={role.client_id: derive_keys(role.secret) for role in cast.roles},
+            keys={client_id: derive_keys(secret) for client_id, secret in world.secrets.items()},
             clients=world.clients,
             evaluate=lambda model: accuracy(stage.network, model, stage.task.test_x, stage.task.test_y),
             entropy=self.entropy,

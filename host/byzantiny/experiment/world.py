@@ -45,6 +45,7 @@ class World:
     transport: Transport
     clock: Clock
     links: Mapping[str, Link]
+    secrets: Mapping[str, bytes]
     clients: Mapping[str, ClientFacts]
     instructions: Callable[[], dict[str, int]]
     firmware: Callable[[], list[FirmwareInfo]]
@@ -80,6 +81,8 @@ class _Builder:
         self._by_client: dict[str, Transport] = {}
         self._members: dict[str, list[Member]] = {"memory": [], "mqtt": []}
         self._counted: list[tuple[str, Ports, int]] = []
+        self._there: dict[str, DeviceSpec] = {}
+        """Real boards have the identity they were provisioned with, not the one they would have been given."""
         self._described: list[Described] = []
         self._checks: list[Callable[[], None]] = []
         self._timers: list[Callable[[], float | None]] = []
@@ -97,6 +100,7 @@ class _Builder:
             transport=Router(self._by_client),
             clock=clock,
             links={role.client_id: self._link(role) for role in roles},
+            secrets={role.client_id: self._spec(role).secret for role in roles},
             clients={
                 role.client_id: ClientFacts(
                     role.group.body, role.group.transport, role.byzantine, attack if role.byzantine else ""
@@ -128,11 +132,13 @@ class _Builder:
         """Serial clients: the coordinator opens their ports, except a Byzantine one's, which its relay opens."""
         group = roles[0].group
         factory = load_ports(group.body)
-        ports = factory([self._spec(role) for role in roles])
+        options = {"board": group.board} if group.board else {}
+        ports = factory([self._spec(role) for role in roles], **options)
         self._stack.callback(ports.close)
         self._describe(ports)
         for slot, role in enumerate(roles):
             self._counted.append((role.client_id, ports, slot))
+            self._there[role.client_id] = ports.specs[slot]
             if self._relayed(role):
                 tapped = PortBody.open([ports.urls[slot]], baud=ports.baud or LINE_RATE)
                 self._stack.callback(tapped.close)
@@ -194,6 +200,8 @@ class _Builder:
         return role.byzantine and not self._cast.poisons_data
 
     def _spec(self, role: Role) -> DeviceSpec:
+        if role.client_id in self._there:
+            return self._there[role.client_id]
         return DeviceSpec(
             client_id=role.client_id,
             secret=role.secret,
@@ -205,7 +213,8 @@ class _Builder:
 
     def _link(self, role: Role) -> Link:
         transport = self._by_client[role.client_id]
-        return Link(max_payload=_payload(role), baud=transport.baud, rto_s=RTO_S[role.group.transport])
+        address = self._spec(role).address
+        return Link(address, _payload(role), baud=transport.baud, rto_s=RTO_S[role.group.transport])
 
     def _instructions(self) -> dict[str, int]:
         counted = {}
