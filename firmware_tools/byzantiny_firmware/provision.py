@@ -11,7 +11,7 @@ from typing import Final
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.wire.codec import encode_client_id
 from byzantiny.wire.crc import crc32c
-from byzantiny.wire.messages import PAYLOAD_SIZES, ResetReason
+from byzantiny.wire.messages import DATASET_HEADER, DATASET_HEADER_BYTES, PAYLOAD_SIZES, ResetReason
 from byzantiny_firmware.errors import FirmwareError
 
 ADDRESS: Final = 0x0010_0000
@@ -30,8 +30,9 @@ def provision(
     *,
     reset_reason: ResetReason = ResetReason.POWER_ON,
     max_payload: int | None = None,
+    max_samples: int | None = None,
 ) -> bytes:
-    """The block and the data set of one device; `max_payload` is what its image has buffers for.
+    """The block and the data set of one device; `max_payload` and `max_samples` are what its image has RAM for.
 
     Raises FirmwareError for a value that the device would refuse (it could not say so: it has no identity yet).
 
@@ -51,6 +52,12 @@ def provision(
         )
     if len(spec.secret) != 32 or spec.rx_credit < 1:
         raise FirmwareError(f"{spec.client_id}: the secret has 32 bytes and rx_credit is at least 1")
+    samples = DATASET_HEADER.unpack_from(spec.dataset)[1] if len(spec.dataset) >= DATASET_HEADER_BYTES else 0
+    if max_samples is not None and samples > max_samples:
+        raise FirmwareError(
+            f"{spec.client_id} has {samples} samples; the RAM of this image has room for the order of {max_samples}: "
+            "give the device fewer"
+        )
     if HEADER_BYTES + len(spec.dataset) > REGION_BYTES:
         raise FirmwareError(
             f"the data set of {spec.client_id} has {len(spec.dataset)} bytes; {REGION_BYTES - HEADER_BYTES} fit: "
@@ -68,7 +75,7 @@ def provision(
 
 
 def with_boot_id(blob: bytes, boot_id: int) -> bytes:
-    """The same block after a power cycle.
+    """The same block after a power cycle, as `provision` would write it.
 
     >>> again = with_boot_id(provision(DeviceSpec("dev-01", bytes(32), b"")), 7)
     >>> again == provision(DeviceSpec("dev-01", bytes(32), b"", boot_id=7))

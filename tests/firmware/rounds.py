@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.wire.auth import derive_keys
 from byzantiny.wire.codec import encode_offer, split_update
@@ -95,7 +96,9 @@ class Fleet:
         for slot, session in enumerate(self.sessions):
             take(slot, session.begin(work, self.now))
         while len(updates) < len(self.specs) or frames:
-            assert time.monotonic() - began < timeout_s, f"after {timeout_s} s: {self.events}"
+            assert time.monotonic() - began < timeout_s, (
+                f"after {timeout_s} s: {[(slot, type(event).__name__) for slot, event in self.events]}"
+            )
             self.now = time.monotonic() - began if self.body.realtime else self.now + 0.001
             sending, frames = frames, []
             came = self.body.exchange(sending, int(self.now * 1000))

@@ -12,6 +12,9 @@ import struct
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from byzantiny.wire.auth import derive_keys, seal_offer
 from byzantiny.wire.codec import decode_frame, encode_frame, encode_offer
 from byzantiny.wire.crc import crc32c
@@ -39,8 +42,6 @@ from byzantiny.wire.messages import (
     Verdict,
 )
 from byzantiny_firmware.native import NativeBody
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 SAMPLES = 3
 MOVES = 120

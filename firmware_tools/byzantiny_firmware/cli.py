@@ -1,0 +1,119 @@
+"""`byzantiny firmware ...`: build the firmware, size it, run a board. Thin: everything is a function elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from byzantiny.bodies.base import DeviceSpec
+from byzantiny_firmware import library, sizes
+from byzantiny_firmware.errors import FirmwareError
+from byzantiny_firmware.images import CORES
+
+app = typer.Typer(help="The client firmware: build it, size it, run it on an emulated board.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+_POLL_S = 0.5
+_DEMO_SAMPLES = 60
+
+
+@app.command()
+def build(
+    force: Annotated[bool, typer.Option("--force", help="Rebuild even what is up to date.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build the native libraries and the firmware images from their sources, with the compiler of the ziglang wheel."""
+    paths = library.rebuild(force=force)
+    if as_json:
+        _print_json({"built": [str(path) for path in paths]})
+    else:
+        sys.stdout.write("".join(f"{path}\n" for path in paths))
+
+
+@app.command()
+def size(
+    image: Annotated[str | None, typer.Argument(help=f"One of {', '.join(CORES)}; default: all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print flash and static RAM of the images, from their ELF sections."""
+    rows = [sizes.image_sizes(image)] if image else sizes.all_sizes()
+    if as_json:
+        derived = ("flash_bytes", "static_ram_bytes", "max_samples")
+        _print_json({"images": [{**asdict(row), **{name: getattr(row, name) for name in derived}} for row in rows]})
+        return
+    table = Table(title=f"mlp-64-32-10, payload 240, data set in flash, {sizes.RAM_BYTES} bytes of RAM")
+    for column in ("image", "flash", "code", "constants", "static RAM", "stack reserved", "most samples"):
+        table.add_column(column, justify="left" if column == "image" else "right")
+    for row in rows:
+        numbers = (row.flash_bytes, row.text_bytes, row.rodata_bytes, row.static_ram_bytes, row.stack_reserved_bytes)
+        table.add_row(row.image, *(f"{number:,} B" for number in numbers), f"{row.max_samples:,}")
+    Console().print(table)
+
+
+@app.command()
+def run(
+    image: Annotated[str, typer.Argument(help=f"One of {', '.join(CORES)}, or an ELF file.")] = "m4f",
+    client_id: Annotated[str, typer.Option(help="The device's name: 1 to 16 of a-z, 0-9 and -.")] = "dev-01",
+    secret: Annotated[str, typer.Option(help="The device's 32-byte secret in hex.")] = "00" * 32,
+    data: Annotated[Path | None, typer.Option(help="A data set file (docs/wire.md 3); default: noise.")] = None,
+    address: Annotated[int, typer.Option(help="The device's address on its line.")] = 1,
+    boot_id: Annotated[int, typer.Option(help="The boot_id it reports.")] = 1,
+    pty: Annotated[bool, typer.Option("--pty", help="A pseudo-terminal instead of a loopback socket.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run one board under Unicorn, print the URL of its serial line, and count instructions until Ctrl-C."""
+    from byzantiny_firmware.unicorn import start_board
+
+    spec = DeviceSpec(client_id, _secret(secret), _data(data), address=address, boot_id=boot_id)
+    with start_board(spec, image, pty=pty) as board:
+        if as_json:
+            _print_json({"url": board.url, "client_id": client_id, "image": image})
+        else:
+            sys.stdout.write(f"{client_id} ({image}) is on {board.url}; Ctrl-C ends it\n")
+        sys.stdout.flush()
+        try:
+            while board.fault is None:
+                time.sleep(_POLL_S)
+            raise FirmwareError(f"the firmware has crashed: {board.fault}")
+        except KeyboardInterrupt:
+            stats = board.stats()
+        if as_json:
+            _print_json({"stats": asdict(stats)})
+        else:
+            sys.stdout.write(
+                f"\n{stats.trainings} trainings, {stats.steps} steps, {stats.instructions:,} instructions in all; "
+                f"the last training took {stats.last_instructions:,}\n"
+            )
+
+
+def _secret(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise FirmwareError(f"the secret {text!r} is not hex: {error}; give 64 hex digits") from error
+
+
+def _data(path: Path | None) -> bytes:
+    if path is None:
+        import numpy as np
+
+        from byzantiny_models import datasets
+
+        rng = np.random.default_rng(0)
+        return datasets.pack(rng.integers(-64, 64, (_DEMO_SAMPLES, 64)), rng.integers(0, 10, _DEMO_SAMPLES), 10)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FirmwareError(f"the data set {path} cannot be read: {error}") from error
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
