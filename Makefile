@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check soak bench firmware docs clean apt
+.PHONY: help setup demo test oldest check soak bench firmware docs clean apt
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ apt:  # what the tests use beyond Python, where this is a Debian system and we m
 test: apt $(VENV)/.test  ## the whole suite; what is absent is skipped with a sentence
 	@$(BIN)/python -m pytest $(ARGS)
 
+oldest: $(BIN)/python  ## the arithmetic again with the oldest NumPy that is supported
+	@test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
+	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' pytest pytest-timeout hypothesis
+	@$(VENV)-oldest/bin/python -m pytest -q tests/models tests/kernels tests/aggregators tests/federation tests/wire models
+
 check: $(VENV)/.test  ## lint, types, layers, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,5 +65,5 @@ firmware: $(VENV)/.test  ## rebuild the native libraries and the Cortex-M images
 	@$(BIN)/byzantiny firmware build
 
 clean:  ## remove .venv, builds and caches; runs/ stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
+	rm -rf $(VENV) $(VENV)-oldest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
 	rm -rf firmware_tools/byzantiny_firmware/_built host/byzantiny/kernels/_built

@@ -23,6 +23,10 @@ from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.reproduce import reproduce
 from byzantiny.report import ReportError, load_run, summary, write_report
 
+MEAN_SEEDS = 5
+MEAN_TARGETS = {"mean-clean": ">= 96 %", "mean-attacked": "<= 45 %", "median-attacked": ">= 92.5 %"}
+"""The demo's targets for the mean of five seeds or more; those of one seed are in demo.toml."""
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -72,6 +76,8 @@ class StopFlag:
 def start_demo(output: Output, *, out: Path, seeds: int, rounds: int | None, broker: str | None) -> None:
     """Run the packaged demo."""
     overrides: dict[str, Any] = {"seeds": list(range(1, seeds + 1))}
+    if seeds >= MEAN_SEEDS:
+        overrides |= {f"arms.{arm}.target": target for arm, target in MEAN_TARGETS.items()}
     if rounds is not None:
         overrides["rounds"] = rounds
     with as_file(files("byzantiny.experiment") / "demo.toml") as path:

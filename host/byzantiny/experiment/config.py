@@ -108,6 +108,8 @@ class Mqtt(_Table, frozen=True, kw_only=True):
     broker: str | None = None
     version: Literal["3.1.1", "5"] = "3.1.1"
     ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
 
 
 class Link(_Table, frozen=True, kw_only=True):

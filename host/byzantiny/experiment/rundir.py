@@ -16,6 +16,7 @@ from byzantiny.records import ClientRow, Final, Manifest, RoundRow
 
 CONFIG = "experiment.json"
 MANIFEST = "manifest.json"
+LEDGER = "ledger.sqlite"
 
 
 class RunError(ByzantinyError):
@@ -64,14 +65,19 @@ def arm_dir(run_dir: Path, arm: str, seed: int) -> Path:
 
 
 def open_ledger(folder: Path, *, keep_updates: bool) -> Ledger:
-    """Create or open the ledger of one arm and seed."""
+    """Create or open the ledger of one arm and seed. Raises LedgerError.
+
+    It is created under another name and then renamed, whole: a `kill -9` in between leaves nothing that resume refuses.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "ledger.sqlite"
-    return (
-        Ledger.open(path, keep_updates=keep_updates)
-        if path.exists()
-        else Ledger.create(path, keep_updates=keep_updates)
-    )
+    path = folder / LEDGER
+    if not path.exists():
+        unborn = folder / f"{LEDGER}.new"
+        for leftover in folder.glob(f"{unborn.name}*"):
+            leftover.unlink()
+        Ledger.create(unborn).close()
+        os.replace(unborn, path)  # noqa: PTH105 - as in write_json
+    return Ledger.open(path, keep_updates=keep_updates)
 
 
 def export(folder: Path, ledger: Ledger) -> tuple[list[RoundRow], list[ClientRow]]:

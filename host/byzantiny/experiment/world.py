@@ -177,7 +177,12 @@ class _Builder:
             return
         assert self._setting.broker is not None, "the engine opens a broker for a run with MQTT clients"
         mqtt = self._run.mqtt
-        options = MqttOptions(protocol=mqtt.version, ca_file=Path(mqtt.ca_file) if mqtt.ca_file else None)
+        options = MqttOptions(
+            protocol=mqtt.version,
+            ca_file=_path(mqtt.ca_file),
+            cert_file=_path(mqtt.cert_file),
+            key_file=_path(mqtt.key_file),
+        )
         transport = MqttTransport(self._setting.broker, self._setting.fleet, options=options)
         ids = [member.client_id for member in members]
         link = MqttFleetLink(self._setting.broker, self._setting.fleet, ids, options=options)
@@ -235,6 +240,10 @@ class _Builder:
 def open_world(run: RunConfig, seed: int, cast: Cast, setting: Setting) -> World:
     """Open the world of one arm and seed. Raises ConfigError and TransportError; nothing stays open then."""
     return _Builder(run, seed, cast, setting).build()
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
 
 
 def _payload(role: Role) -> int:
