@@ -150,7 +150,9 @@ def test_older_rounds_are_stale_and_newer_ones_drop_the_update(bench, work, code
     bench.machine.provide(codes_of(bench.request), 60)
     assert statuses(bench.announce(work(4))) == [Status.STALE_ROUND]
     assert isinstance(bench.announce(work(5))[0], Start)
+    xfer = bench.frames[0].xfer
     assert bench.offer(work(6), 7)[0].verdict is Verdict.ACCEPTED
+    assert bench.put(Ack(0, 0, 32, Status.OK), xfer) == [Abort(Status.UNKNOWN_TRANSFER)]
     assert statuses(bench.announce(work(6))) == [Status.NEED_MODEL]
 
 

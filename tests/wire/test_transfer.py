@@ -81,6 +81,23 @@ def test_a_receiver_that_has_begun_again_is_believed_after_a_silence() -> None:
     assert [out.offset for out in sender.on_ack(Ack(0, 0, 32, Status.OK))][:2] == [0, 64]
 
 
+def test_a_receiver_that_forgets_for_ever_is_not_served_for_ever() -> None:
+    _, sender, _ = pair(10 * 64, 64)
+    sent = sum(len(sender.on_ack(Ack(0, n % 2 << 1, 32, Status.OK))) for n in range(10_000))
+    assert sent < 300
+    sender.on_silence()
+    assert sender.on_ack(Ack(0, 0, 32, Status.OK)), "a silence gives it another window"
+
+
+@pytest.mark.parametrize(("ahead", "taken"), [(31, True), (32, False), (33, False)])
+def test_the_window_is_32_chunks(ahead: int, taken: bool) -> None:
+    blob, _, receiver = pair(100 * 64, 64)
+    receiver.on_data(0, blob[:64])
+    offset = 64 * (1 + ahead)
+    assert receiver.on_data(offset, blob[offset : offset + 64]) is taken
+    assert receiver.sack == (1 << ahead if taken else 0)
+
+
 def test_no_credit_is_probed_one_chunk_at_a_time() -> None:
     _, sender, receiver = pair(200, 64)
     assert sender.on_ack(Ack(0, 0, 0, Status.OK)) == []

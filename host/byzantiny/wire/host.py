@@ -239,7 +239,6 @@ class HostSession:
         rebooted = known is not None and known.boot_id != hello.boot_id
         if known is None or rebooted:
             self._events.append(Rebooted(hello) if rebooted else Greeted(hello))
-            self._intake.forget()
         if self._phase in _AT_REST:
             return
         if self._phase is Phase.HELLO:

@@ -88,10 +88,6 @@ class Intake:
         chunks = min(self._credit, WINDOW_CHUNKS, -(-left // start.chunk))
         return min(left, chunks * start.chunk) + chunks * OVERHEAD_BYTES
 
-    def forget(self) -> None:
-        """The device has lost what it was sending."""
-        self._receiver = None
-
     def refusal(self, start: Start, model_bytes: int | None) -> Status | None:
         """Why START cannot be an update under a model of this size (None: no round is known yet)."""
         if model_bytes is None:

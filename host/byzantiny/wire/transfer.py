@@ -7,6 +7,7 @@ object is the device (`wire.device`) or the host (`wire.host`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from byzantiny.wire.messages import (
     WINDOW_CHUNKS,
@@ -19,6 +20,8 @@ from byzantiny.wire.messages import (
     Start,
     Status,
 )
+
+RESEND_FACTOR: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,8 @@ class Sender:
         """ACKs below it are late ones; after a silence none is, because the receiver may have begun again."""
         self._blob = blob
         self._chunks = -(-start.total // start.chunk)
+        self._room = RESEND_FACTOR * self._chunks + 2 * WINDOW_CHUNKS
+        """DATA frames still to be sent without a silence in between: no receiver asks for the same chunks for ever."""
         self._under_way: dict[int, int] = {}
         self._ever_sent = 0
         self._order = 0
@@ -150,15 +155,15 @@ class Sender:
             return self._commit()
         base = ack.next // self.start.chunk
         self._forget_arrived(base, ack.sack)
-        room = min(ack.credit, WINDOW_CHUNKS)
-        burst = []
-        for index in self._missing(ack)[:room]:
-            if self._under_way.get(index, 0) <= self._arrived_order:
+        burst: list[int] = []
+        for index in self._missing(ack)[: min(ack.credit, WINDOW_CHUNKS)]:
+            if len(burst) < self._room and self._under_way.get(index, 0) <= self._arrived_order:
                 self._order += 1
                 self._under_way[index] = self._order
                 burst.append(index)
         if not burst:
             return []
+        self._room -= len(burst)
         final = len(self._under_way) == self._chunks - base - ack.sack.bit_count()
         self._committed = False
         return self._data(burst, ack_req=not final) + (self._commit() if final else [])
@@ -175,6 +180,7 @@ class Sender:
     def on_silence(self) -> list[Outgoing]:
         """What to send after a retransmission time without an answer: one frame that cannot stay unanswered."""
         self._under_way = dict.fromkeys(self._under_way, 0)
+        self._room += WINDOW_CHUNKS
         index, self._floor = self._floor // self.start.chunk, 0
         if not self._heard:
             return [Outgoing(self.start, again=True)]
