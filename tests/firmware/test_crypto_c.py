@@ -192,7 +192,7 @@ def test_cobs_has_the_published_vectors(lib, plain, coded):
         assert _encode(lib, plain, delimiters=3, capacity=capacity) == -2
 
 
-@pytest.mark.parametrize("coded", ["", "00", "0511", "0211", "ff11", "03110022"])
+@pytest.mark.parametrize("coded", ["", "00", "0511", "0211", "ff11", "03110022", "030011", "0200", "02110200"])
 def test_cobs_refuses_what_is_no_encoding(lib, coded):
     expected = -3
     if coded == "0211":  # one byte and nothing missing: the shortest valid neighbour

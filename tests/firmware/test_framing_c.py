@@ -119,6 +119,16 @@ def test_every_byte_of_every_frame_at_every_value_is_judged_as_in_python(lib):
                 assert _decode_c(lib, data, direction) == _decode_python(data, direction), (sample.hex(), at, value)
 
 
+@pytest.mark.parametrize("own", [None, 1, 5, 65_534])
+def test_every_kind_of_address_is_judged_as_in_python(lib, own):
+    for direction, _, sample in SAMPLES:
+        for address in (0, 1, 4, 5, 6, 256, 65_534, 65_535):
+            body = bytearray(sample[:-4])
+            struct.pack_into("<H", body, 4, address)
+            data = _seal(body)
+            assert _decode_c(lib, data, direction, address=own or 0) == _decode_python(data, direction, address=own)
+
+
 def test_every_length_of_payload_is_judged_as_in_python(lib):
     for direction, _, sample in SAMPLES:
         for length in [*range(140), 240, 241, 4095, 4096, 4097]:

@@ -62,12 +62,35 @@ def _array(blob):
 @pytest.mark.parametrize("lr_shift", [4, 5, 14])
 @pytest.mark.parametrize("scale", [1, 6])
 def test_training_inference_and_encoding_equal_numpy(lib, name, lr_shift, scale):
-    network, index = NETWORKS[name], list(NETWORKS).index(name)
-    layout, gen = network.layout, np.random.default_rng(lr_shift)
-    n = 25
-    x = gen.integers(-128, 128, (n, network.features)).astype(np.int8)
-    y = gen.integers(0, network.classes, n)
-    start = layout.saturate(initial_model(network, 3) * scale + gen.integers(-50, 50, layout.d))
+    network, gen = NETWORKS[name], np.random.default_rng(lr_shift)
+    x = gen.integers(-128, 128, (25, network.features)).astype(np.int8)
+    y = gen.integers(0, network.classes, 25)
+    start = initial_model(network, 3) * scale + gen.integers(-50, 50, network.layout.d)
+    _check(lib, network, network.layout.saturate(start), x, y, lr_shift)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_hidden_error_saturates_at_both_ends_of_int16(lib, sign):
+    # All hidden units are active; the last layer's weights are at their limit, for class 0 against the others, and the label is
+    # wrong: the error of the inner layer is 4032 everywhere, that of the first one sign * 127 * 4032 * 16 / 64, far beyond.
+    network = NETWORKS["deep-20-24-16-5"]
+    layout = network.layout
+    w0, b0, w1, b1, w2, _ = layout.slices
+    start = np.zeros(layout.d, np.int32)
+    start[b0] = 128
+    start[w1] = sign * 32_512
+    start[b1] = 0 if sign > 0 else 6400
+    start[w2] = np.repeat([32_512, -32_512, -32_512, -32_512, -32_512], 16)
+    x = np.random.default_rng(1).integers(-128, 128, (1, 20)).astype(np.int8)
+    trained = _check(lib, network, start, x, np.array([1]), 4, epochs=1)
+    assert (trained[w0] != 0).any()
+    extreme = 32_767 if sign > 0 else -32_768
+    assert abs(int((start - trained)[b0][0]) - (extreme >> 2)) <= 1
+
+
+def _check(lib, network, start, x, y, lr_shift, epochs=3):
+    """Infer, train and encode in C; compare with NumPy; the trained model."""
+    layout, index, n = network.layout, list(NETWORKS).index(network.name), len(y)
     head = struct.pack("<4sIHHI", b"BYZD", n, network.features, network.classes, 0)
     blob = _array(head + np.concatenate([x.view(np.uint8), y[:, None].astype(np.uint8)], axis=1).tobytes())
     model, start_blob = _array(layout.pack(start)), _array(layout.pack(start))
@@ -80,10 +103,10 @@ def test_training_inference_and_encoding_equal_numpy(lib, name, lr_shift, scale)
     assert lib.byz_batch_forward(index, *arguments) == 0
     np.testing.assert_array_equal(logits, forward(network, start, x))
 
-    arguments = (model.ctypes.data, pointer, length, name_bytes.ctypes.data, 7, 2, 3, lr_shift, 1, 0, 1)
-    assert lib.byz_batch_train(index, *arguments, scratch.ctypes.data) == 3 * n
+    arguments = (model.ctypes.data, pointer, length, name_bytes.ctypes.data, 7, 2, epochs, lr_shift, 1, 0, 1)
+    assert lib.byz_batch_train(index, *arguments, scratch.ctypes.data) == epochs * n
     keys = [derive_key(7, "dev-01", 2, stream) for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING)]
-    trained = train(network, start, x, y, *keys, 3, lr_shift)
+    trained = train(network, start, x, y, *keys, epochs, lr_shift)
     assert model.tobytes() == layout.pack(trained)
 
     shifts = layout.default_shifts(6)
@@ -104,3 +127,4 @@ def test_training_inference_and_encoding_equal_numpy(lib, name, lr_shift, scale)
     assert lib.byz_batch_encode(index, *arguments, codes.ctypes.data) == 0
     expected = encode(layout, start, trained, shifts, 300, derive_key(7, "dev-01", 2, Stream.CODES))
     np.testing.assert_array_equal(codes, expected)
+    return trained
