@@ -28,10 +28,13 @@ def test_the_round_loop_does_not_load(heavy):
     assert heavy not in loaded_by(*ROUND_LOOP)
 
 
-def test_the_wire_loads_neither_sockets_nor_asyncio_of_its_own():
-    program = "import sys; before = set(sys.modules); import byzantiny.wire.codec, byzantiny.wire.transfer; print(' '.join(set(sys.modules) - before))"
+def test_the_wire_loads_no_sockets_and_no_threads():
+    program = (
+        "import sys, byzantiny.wire.messages; before = set(sys.modules); import byzantiny.wire.host, byzantiny.wire.device; "
+        "print(' '.join(set(sys.modules) - before))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert not {"asyncio", "selectors", "paho", "serial", "threading"} & set(done.stdout.split())
+    assert not {"asyncio", "selectors", "socket", "paho", "serial"} & set(done.stdout.split())
 
 
 def test_the_emulator_is_loaded_only_by_the_board_process():
