@@ -1,0 +1,135 @@
+"""From a name in the map to an open board, and to a serial port of an experiment.
+
+    with open_board("bench-m4") as board:      # the port is open, and HELLO says who the map says
+        board.ping()
+
+Real and emulated are one code path: an emulated entry first starts a Unicorn board, and then its port is opened as any.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from byzantiny.bodies.base import DeviceSpec
+from byzantiny.bodies.ports import Ports, Training
+from byzantiny_firmware.unicorn import BoardHandle, start_board
+from byzantiny_hil.boardmap import Emulated, Mapped, Wired, load_map
+from byzantiny_hil.device import Board
+from byzantiny_hil.emulated import emulated_spec
+from byzantiny_hil.errors import HilError
+from byzantiny_hil.framelog import FrameLog
+
+__all__ = ["Board", "BoardPorts", "open_board", "open_mapped", "ports"]
+
+
+def open_board(name: str, boards: Path | None = None, *, logdir: Path | None = None) -> Board:
+    """Open one board of the map as one device; close it, or use it as a context manager.
+
+    Raises HilError (the map, the secret, the port, silence, another identity) or FirmwareError (the emulator), each with
+    its remedy.
+    """
+    return open_mapped(load_map(boards).find(name), logdir=logdir)
+
+
+def open_mapped(mapped: Mapped, *, logdir: Path | None = None) -> Board:
+    """Open one board whose entry is at hand; raises as `open_board`."""
+    with ExitStack() as stack:
+        handle: BoardHandle | None = None
+        dataset: bytes | None
+        entry = mapped.entry
+        if isinstance(entry, Emulated):
+            spec = emulated_spec(mapped)
+            handle = start_board(spec, entry.image)
+            stack.callback(handle.close)
+            url, secret, dataset = handle.url, spec.secret, spec.dataset
+        else:
+            url, secret, dataset = entry.port, mapped.secret(), mapped.dataset()
+        log = FrameLog(logdir / f"{mapped.name}.log" if logdir else None, f"{mapped.name} on {url}")
+        stack.callback(log.close)
+        board = Board(mapped, url, secret, dataset, log, handle)
+        stack.pop_all()
+    return board
+
+
+class BoardPorts:
+    """A board as the one port of a group of clients (`byzantiny.bodies.ports.Ports`).
+
+    `specs` is what is really there: for a real board the secret of its file and its address, which the coordinator must
+    use in place of those it would have given an emulated device.
+    """
+
+    def __init__(self, spec: DeviceSpec, url: str, baud: int | None, handle: BoardHandle | None = None) -> None:
+        self.urls: Sequence[str] = [url]
+        self.baud = baud
+        self.specs: Sequence[DeviceSpec] = [spec]
+        self._handle = handle
+
+    def training(self, slot: int) -> Training | None:  # noqa: ARG002  (there is one)
+        """Return what the last training cost; None for a real board, whose instructions are not counted."""
+        stats = self._handle.stats() if self._handle is not None else None
+        return Training(stats.last_instructions, stats.last_steps) if stats is not None and stats.last_steps else None
+
+    def reboot(self, slot: int, boot_id: int) -> None:  # noqa: ARG002  (there is one)
+        """Power-cycle the board; raises HilError for a real one, which takes a hand."""
+        if self._handle is None:
+            raise HilError(f"the board on {self.urls[0]} cannot be power-cycled from here; reset it by hand")
+        self._handle.reset(boot_id)
+
+    def close(self) -> None:
+        """End an emulated board; idempotent."""
+        if self._handle is not None:
+            self._handle.close()
+
+
+def ports(specs: Sequence[DeviceSpec], *, board: str | None = None, boards: Path | None = None) -> Ports:
+    """Return the port of a board of the map, for a group of one client: the entry `board` of `byzantiny.ports`.
+
+    An emulated entry is started as the client it is given. A real one is opened once, to see that it answers and is the
+    mapped one; its device id must be the client's id, and its data the client's share (or `own_data` is set).
+
+    Raises HilError: no board named, not one client, another identity, other data; else as `open_board`.
+
+    >>> ports([])
+    Traceback (most recent call last):
+    byzantiny_hil.errors.HilError: the body `board` needs to know which: set `board = NAME` in its [[clients]] group ...
+    """
+    if board is None:
+        raise HilError(
+            "the body `board` needs to know which: set `board = NAME` in its [[clients]] group "
+            "(`byzantiny board list` prints the names)"
+        )
+    mapped = load_map(boards).find(board)
+    if len(specs) != 1:
+        raise HilError(f"board `{board}` is one device, not {len(specs)}; set count = 1, and one group for each board")
+    entry = mapped.entry
+    if isinstance(entry, Emulated):
+        handle = start_board(specs[0], entry.image)
+        try:
+            return BoardPorts(specs[0], handle.url, None, handle)
+        except BaseException:
+            handle.close()
+            raise
+    if specs[0].client_id != mapped.device_id:
+        raise HilError(
+            f"{mapped.at}: the board is provisioned as `{mapped.device_id}`, the experiment's client is "
+            f"`{specs[0].client_id}`; set the group's prefix so that they are equal (prefix-01 with count = 1)"
+        )
+    with open_mapped(mapped) as opened:
+        _check_data(opened, specs[0])
+    spec = dataclasses.replace(specs[0], secret=opened.secret, address=entry.address)
+    return BoardPorts(spec, entry.port, entry.baud)
+
+
+def _check_data(board: Board, spec: DeviceSpec) -> None:
+    share = hashlib.sha256(spec.dataset).digest()
+    entry = board.mapped.entry
+    if isinstance(entry, Wired) and not entry.own_data and board.hello.data_sha256 != share:
+        raise HilError(
+            f"{board.mapped.at}: the board's data are {board.hello.data_sha256.hex()[:16]} "
+            f"({board.hello.n_samples} samples), the experiment's share of `{spec.client_id}` is {share.hex()[:16]}; "
+            "write that share to its flash, or set own_data = true for a run that no other body repeats"
+        )
