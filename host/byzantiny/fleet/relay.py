@@ -7,6 +7,7 @@ wire, on every body, boards included.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +51,8 @@ class Relay:
     _machine: DeviceMachine | None = field(default=None, init=False)
     _session: HostSession = field(init=False)
     _request: TrainRequest | None = field(default=None, init=False)
+    _honest: bytes | None = field(default=None, init=False)
+    """The last update of its own body, whose manifest says which offer it answers."""
 
     def __post_init__(self) -> None:
         self._session = self._new_session()
@@ -67,6 +70,9 @@ class Relay:
         if request is None:
             return list(up), []
         self._request = request
+        answer = self._answer()
+        if answer:
+            return [*up, *answer], []
         work = RoundWork(round_num=request.offer.round_num, offer_body=request.offer_body, model=request.model)
         return list(up), list(self._session.begin(work, now).frames)
 
@@ -86,7 +92,8 @@ class Relay:
                 up += self._power_on(event.hello)
             elif isinstance(event, UpdateReceived):
                 down += self._session.conclude(event.xfer, Verdict.ACCEPTED, Reason.NONE, now).frames
-                up += self._forward(event.data)
+                self._honest = event.data
+                up += self._answer()
         return up, down
 
     def _power_on(self, hello: Hello) -> list[bytes]:
@@ -114,14 +121,22 @@ class Relay:
         self._machine, self._request = DeviceMachine(identity), None
         return [self._machine.banner()]
 
-    def _forward(self, update: bytes) -> list[bytes]:
-        request = self._request
-        if request is None or self._machine is None:
+    def _answer(self) -> list[bytes]:
+        """Send what is crafted from the body's update, once there is both a request and the update that answers it.
+
+        They come in either order: a body that reboots may have trained before the coordinator has offered the round
+        to the rebooted device, and sends an update once only; and the update of a round that is over may come late.
+        """
+        request, update = self._request, self._honest
+        if request is None or update is None or self._machine is None:
             return []
         parts = split_update(update)
+        if parts.manifest.offer_sha256 != hashlib.sha256(request.offer_body).digest():
+            return []
+        self._request = None
         honest = np.frombuffer(parts.codes, dtype=np.int8)
         codes = craft(self.plan, honest, request.offer, self.layout, self.spec.client_id)
-        return list(self._machine.provide(codes, parts.manifest.n_samples))
+        return list(self._machine.provide(codes, parts.manifest.n_samples, offer_body=request.offer_body))
 
     def _new_session(self) -> HostSession:
         return HostSession(
