@@ -179,7 +179,7 @@ class Collector:
                 self._settled.add(client_id)
             elif self._is_final(receipt):
                 self._settled.add(client_id)
-            elif client_id not in self._settled:
+            elif client_id in context.cohort and client_id not in self._settled:
                 self._apply(client_id, session.begin(work, now), [])
         return accepted
 
