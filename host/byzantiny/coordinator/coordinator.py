@@ -122,7 +122,7 @@ class Coordinator:
             model,
             self._context(round_),
             accepted=held,
-            quorum=min(self._plan.quorum, len(round_.opening.cohort)),
+            quorum=self._quorum(round_),
             deadline_s=self._plan.deadline_s,
         )
         accepted = self._world.ledger.accepted(round_.round_num)
@@ -143,6 +143,11 @@ class Coordinator:
         )
         self._close(facts, after, collected, accepted, diagnostics, before)
         return after
+
+    def _quorum(self, round_: OpenRound) -> int:
+        """How many updates close a round; a replay waits for all that the other run accepted, which may be more."""
+        cohort = len(round_.opening.cohort)
+        return cohort if self._world.cohorts is not None else min(self._plan.quorum, cohort)
 
     def _open(self, state: ServerState) -> OpenRound:
         left_open = self._world.ledger.open_round_record()

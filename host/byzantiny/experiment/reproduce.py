@@ -43,7 +43,7 @@ class _Recorded:
 
 
 def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
-    """Run again in a temporary directory and compare. Raises RunError and ConfigError."""
+    """Run again in a temporary directory and compare every closed round. Raises RunError and ConfigError."""
     experiment = rundir.load_config(run_dir)
     recorded = {
         (arm, seed): _read(rundir.arm_dir(run_dir, arm, seed))
@@ -51,12 +51,18 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
         for arm in experiment.arms
         if (rundir.arm_dir(run_dir, arm, seed) / "ledger.sqlite").exists()
     }
-    again = _in_memory(experiment, min((len(each.models) for each in recorded.values()), default=0))
+    if not any(each.models for each in recorded.values()):
+        raise rundir.RunError(
+            f"{run_dir} has no closed round to compare; go on with it first: byzantiny resume {run_dir}"
+        )
     rounds = 0
     with tempfile.TemporaryDirectory(prefix="byzantiny-reproduce-") as folder:
-        path = rundir.create(Path(folder), "again", again)
-        Engine(listener, cohorts={which: each.cohorts for which, each in recorded.items()}).run(again, path)
         for (arm, seed), before in recorded.items():
+            if not before.models:
+                continue
+            again = _in_memory(experiment, arm, seed, len(before.models))
+            path = rundir.create(Path(folder), f"{arm}-{seed}", again)
+            Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
             now = _read(rundir.arm_dir(path, arm, seed)).models
             for round_num in sorted(now):
                 if before.models.get(round_num) != now[round_num]:
@@ -65,14 +71,17 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
     return Reproduction(True, rounds, None)
 
 
-def _in_memory(experiment: Experiment, rounds: int) -> Experiment:
+def _in_memory(experiment: Experiment, arm: str, seed: int, rounds: int) -> Experiment:
+    """Return one arm and seed of an experiment, without boards, brokers and faults, and with as many rounds as it has."""
     source: dict[str, Any] = copy.deepcopy(experiment.source)
     body = "native" if "native" in body_names() else "numpy"
     for group in source.get("clients", []):
         group.update(body=body, transport="memory")
-    source["rounds"] = max(1, rounds)
+    if source.get("arms"):
+        source["arms"] = {arm: source["arms"][arm]}
+        source["arms"][arm].pop("link", None)
     source.pop("link", None)
-    return parse_experiment(source)
+    return parse_experiment({**source, "seeds": [seed], "rounds": rounds})
 
 
 def _read(folder: Path) -> _Recorded:
