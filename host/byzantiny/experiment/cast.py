@@ -54,11 +54,6 @@ def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
     attack = make_attack(run)
     liars = set(byzantine_ids(run, seed)) if attack is not None else set()
     poisons_data = attack is not None and hasattr(attack, "poison")
-    if poisons_data and run.attack.start_round > 1:
-        raise ConfigError(
-            f"attack.start_round = {run.attack.start_round}: {run.attack.name} poisons the data a device"
-            " holds, which acts from round 1; set it to 1"
-        )
     roles = []
     for (client_id, group), share in zip(members, shares, strict=True):
         x, y = task.train_x[share], task.train_y[share]
@@ -101,9 +96,20 @@ def make_attack(run: RunConfig) -> Any:
         if name not in known:
             raise ConfigError(unknown_name(f"parameter of {run.attack.name}", name, known))
     try:
-        return factory(**run.attack.params)
+        attack = factory(**run.attack.params)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"attack {run.attack.name}: {error}") from error
+    if not hasattr(attack, "poison") and attack.knowledge != "own":
+        raise ConfigError(
+            f"attack {run.attack.name} with knowledge {attack.knowledge!r}: a relay knows its own body's update and no"
+            " other; choose an attack, or parameters, that need no more"
+        )
+    if hasattr(attack, "poison") and run.attack.start_round > 1:
+        raise ConfigError(
+            f"attack.start_round = {run.attack.start_round}: {run.attack.name} poisons the data a device"
+            " holds, which acts from round 1; set it to 1"
+        )
+    return attack
 
 
 def _split(run: RunConfig, seed: int, task: Task, n: int) -> list[npt.NDArray[np.int64]]:

@@ -27,6 +27,7 @@ import msgspec
 from msgspec import Meta
 
 from byzantiny.errors import ByzantinyError
+from byzantiny.wire.messages import UART_PAYLOAD_MAX
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -68,7 +69,8 @@ class Round(_Table, frozen=True, kw_only=True):
 
     cohort: Annotated[int, Meta(ge=0)] = 0
     quorum: Annotated[int, Meta(ge=0)] = 0
-    deadline_s: Annotated[float, Meta(gt=0)] = 60.0
+    deadline_s: Annotated[float, Meta(gt=0, le=4_000_000)] = 60.0
+    """On the wire it is a u32 of milliseconds."""
     l2_bound: Literal["default", "off"] | Annotated[int, Meta(ge=1, lt=1 << 20)] = "default"
     """Announced to the devices and enforced on the norms the coordinator measured; in steps of the finest tensor."""
 
@@ -119,7 +121,7 @@ class Link(_Table, frozen=True, kw_only=True):
     duplicate: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     reorder: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     corrupt: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    delay_s: Annotated[float, Meta(ge=0)] = 0.0
+    delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
 class RunConfig(_Table, frozen=True, kw_only=True):
@@ -308,8 +310,15 @@ def _check_run(run: RunConfig, where: str) -> None:
         if value > limit:
             raise ConfigError(f"{where}: round.{key} = {value} is more than {limit}; 0 means all")
     for group in run.clients:
-        if group.body == "board" and (group.board is None or group.count != 1):
-            raise ConfigError(f'{where}: body = "board" needs `board = NAME` of boards.toml and count = 1')
+        if group.body == "board" and (group.board is None or group.count != 1 or group.transport != "serial"):
+            raise ConfigError(
+                f'{where}: body = "board" needs `board = NAME` of boards.toml, transport = "serial" and count = 1'
+            )
+        if group.transport == "serial" and (group.payload_bytes or 0) > UART_PAYLOAD_MAX:
+            raise ConfigError(
+                f"{where}: payload_bytes = {group.payload_bytes} of `{group.prefix}` is more than the"
+                f" {UART_PAYLOAD_MAX} of a serial line; lower it"
+            )
     if any(vars_ > 0 for vars_ in msgspec.structs.astuple(run.link)) and {g.transport for g in run.clients} != {
         "memory"
     }:

@@ -53,6 +53,7 @@ class Engine:
         before = rundir.load_manifest(run_dir) if (run_dir / rundir.MANIFEST).exists() else None
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, network.layout)
+            make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
         with ExitStack() as stack:
             url, kind = self._open_broker(experiment, stack)
             manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
