@@ -161,6 +161,13 @@ def test_a_data_set_that_does_not_fit_is_refused(lib, change):
     assert lib.byz_test_dataset(0, label, ctypes.c_uint64(len(label))) == ERR_DATASET
 
 
+def test_a_data_set_has_at_most_65535_rows(lib):
+    x, y = np.zeros((65_536, 64), np.int8), np.zeros(65_536, np.int64)
+    for n, status in [(65_535, 0), (65_536, ERR_DATASET)]:
+        blob = _blob(x[:n], y[:n])
+        assert lib.byz_test_dataset(0, blob, ctypes.c_uint64(len(blob))) == status
+
+
 def test_forward_equals_numpy(lib):
     gen = np.random.default_rng(8)
     x = gen.integers(-128, 128, (500, 64)).astype(np.int8)
