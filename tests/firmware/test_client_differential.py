@@ -42,9 +42,18 @@ from byzantiny.wire.messages import (
     Verdict,
 )
 from byzantiny_firmware.native import NativeBody
+from byzantiny_models.errors import LayoutError
 
 SAMPLES = 3
 MOVES = 120
+
+
+def _fits(check, *values):
+    try:
+        check(*values)
+    except LayoutError:
+        return False
+    return True
 
 
 class Twins:
@@ -72,7 +81,8 @@ class Twins:
                 self.spec.client_id, derive_keys(self.spec.secret), self.spec.address, boot_id, self.spec.max_payload,
                 self.spec.rx_credit, hello.fw_sha256, hello.build_id, hello.caps, layout.model_bytes, SAMPLES,
                 hashlib.sha256(self.spec.dataset).digest(), layout.sha256, layout.model_bytes, layout.d,
-                len(layout.tensors),
+                len(layout.tensors), shifts_fit=lambda shifts: _fits(layout.exponents, shifts),
+                model_fits=lambda model: _fits(layout.unpack, model),
             )
         )  # fmt: skip
         assert banner == [self.machine.banner()]
@@ -166,7 +176,7 @@ def test_every_broken_offer_is_refused_by_the_same_name(rounds):
                               replace(good, shifts=(5, 3, 5))],
         Reason.BAD_OFFER: [replace(good, epochs=0), replace(good, lr_shift=3), replace(good, lr_shift=15),
                            replace(good, l2_bound=1 << 20), replace(good, shifts=(5, 3, 5, 13)),
-                           replace(good, shifts=(5, 3, 5, -1))],
+                           replace(good, shifts=(5, 3, 5, -1)), replace(good, shifts=(12, 12, 0, 0))],
     }  # fmt: skip
     bodies = [(encode_offer(offer), reason) for reason, offers in cases.items() for offer in offers]
     bodies += [
@@ -192,6 +202,51 @@ def test_every_broken_offer_is_refused_by_the_same_name(rounds):
     twins.say(Round(3, len(body) + 16, bytes(32)))
     assert twins.push(Kind.OFFER, 3, seal_offer(body, keys.down), 9)[0].message.reason is Reason.UNKNOWN_OFFER
     assert twins.push(Kind.OFFER, 3, seal_offer(body, keys.up), 9)[0].message.reason is Reason.BAD_TAG
+
+
+def _with_model(rounds, model):
+    """The offer and the work of a round that starts from these bytes."""
+    offer, _ = rounds.offer_of(1, epochs=1)
+    offer = replace(offer, model_sha256=hashlib.sha256(model).digest(), model_bytes=len(model))
+    return offer, rounds.RoundWork(1, encode_offer(offer), model)
+
+
+@pytest.mark.parametrize("value", [32513, -32513, 1 << 24])
+def test_a_model_beyond_its_format_is_refused_and_forgotten(rounds, value):
+    model = bytearray(rounds.NETWORK.layout.model_bytes)
+    if abs(value) < 1 << 15:
+        model[0:2] = value.to_bytes(2, "little", signed=True)
+    else:
+        model[4096:4100] = value.to_bytes(4, "little", signed=True)
+    offer, work = _with_model(rounds, bytes(model))
+    twins = Twins(rounds)
+    twins.open()
+    body = encode_offer(offer)
+    announcement = Round(1, len(body) + 16, hashlib.sha256(body).digest())
+    twins.say(announcement)
+    twins.push(Kind.OFFER, 1, seal_offer(body, derive_keys(twins.spec.secret).down), 5)
+    receipt = twins.push(Kind.MODEL, 1, work.model, 6)[0].message
+    assert (receipt.verdict, receipt.reason) == (Verdict.REJECTED, Reason.MALFORMED)
+    again = twins.say(Start(1, Kind.MODEL, len(model), 240, hashlib.sha256(model).digest()), 7)[0].message
+    assert again.next == 0
+    assert twins.trained == 0
+
+
+def test_a_held_model_of_another_hash_is_forgotten_at_start(rounds):
+    twins = Twins(rounds)
+    twins.open()
+    first, work = rounds.offer_of(1, epochs=1, model_seed=1)
+    twins.round(first, work)
+    other, other_work = rounds.offer_of(2, epochs=1, model_seed=2)
+    back, _ = rounds.offer_of(3, epochs=1, model_seed=1)
+    keys = derive_keys(twins.spec.secret)
+    for offer, model in ((other, other_work.model), (back, work.model)):
+        body = encode_offer(offer)
+        twins.say(Round(offer.round_num, len(body) + 16, hashlib.sha256(body).digest()))
+        twins.push(Kind.OFFER, offer.round_num, seal_offer(body, keys.down), 50 + offer.round_num)
+        sha = hashlib.sha256(model).digest()
+        ack = twins.say(Start(offer.round_num, Kind.MODEL, len(model), 240, sha), 60 + offer.round_num)[0].message
+        assert ack.next == 0
 
 
 class HostileHost:
@@ -243,6 +298,8 @@ class HostileHost:
             number, seed=self.rng.getrandbits(64), epochs=self.any(1, 2, 0), lr_shift=self.any(9, 4, 14, 15),
             base=self.rng.randrange(3, 10), l2_bound=self.any(0, 25, 1000), model_seed=self.any(1, 2),
         )  # fmt: skip
+        if self.rng.random() < 0.1:
+            self.offer = replace(self.offer, shifts=tuple(self.rng.randrange(13) for _ in self.offer.shifts))
 
     @property
     def body(self):
@@ -263,6 +320,9 @@ class HostileHost:
         self.blob = seal_offer(self.body, self.keys.down) if self.kind == Kind.OFFER else self.work.model
         if self.rng.random() < 0.1:
             self.blob = self.blob[:-1] + bytes([self.blob[-1] ^ 1])
+        if self.rng.random() < 0.05:  # a bias beyond its format, in a model that the offer names
+            self.work = replace(self.work, model=self.work.model[:-1] + b"\x7f")
+            self.offer = replace(self.offer, model_sha256=hashlib.sha256(self.work.model).digest())
         self.xfer = self.any(self.xfer, self.rng.randrange(1, 2**32))
         chunk = self.any(self.chunk, 0, 1, 64, 100, 241, 4096, 2**32 - 1)
         answers = self.twins.say(
@@ -361,7 +421,7 @@ def test_any_frames_are_answered_with_the_same_bytes(rounds, seed):
 
 def test_the_hostile_host_gets_deep(rounds):
     trained = sent = 0
-    for seed in range(8):
+    for seed in range(16):
         host = HostileHost(rounds, seed)
         for _ in range(MOVES):
             host.play()
