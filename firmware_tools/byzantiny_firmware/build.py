@@ -87,6 +87,11 @@ def native_variants(system: str | None = None, machine: str | None = None) -> tu
     return ()
 
 
+def in_checkout() -> bool:
+    """Whether the C sources are here; in an installed wheel they are not (and `core` may be somebody else's folder)."""
+    return (CORE / "byz_train.c").is_file()
+
+
 def native_sources() -> list[Path]:
     """Every C file and header of the native library: the core, its generated tables, the batch calls."""
     return _files(CORE, "*.c", "*.h")
@@ -216,8 +221,10 @@ def build_all(*, force: bool = False) -> list[Path]:
     """Build the host library, the images and the kernels; the paths of everything.
 
     Raises:
-        zigcc.CompileError: no compiler, or a source that does not compile.
+        zigcc.CompileError: no sources, no compiler, or a source that does not compile.
     """
+    if not in_checkout():
+        raise zigcc.CompileError(f"there are no C sources in {CORE}; build in a checkout of the project, or reinstall it")
     return [*build_native(force=force), *build_images(force=force), *build_kernels(force=force)]
 
 

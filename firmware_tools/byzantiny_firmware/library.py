@@ -136,7 +136,7 @@ def load_variant(name: str) -> ctypes.CDLL:
 
 
 def _refuse_stale(path: Path, built_from: str) -> None:
-    if not build.CORE.is_dir():  # an installed wheel: the sources are not there
+    if not build.in_checkout():
         return
     now = build.native_sha256()
     if built_from != now:

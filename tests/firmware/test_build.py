@@ -149,6 +149,8 @@ def test_an_installed_wheel_has_no_sources_to_compare(monkeypatch, fresh, tmp_pa
     monkeypatch.setattr(build, "CORE", tmp_path / "absent")
     monkeypatch.setattr(build, "native_sha256", lambda: "0" * 64)
     assert library.load().byz_batch_scratch_bytes(0) > 0
+    with pytest.raises(FirmwareError, match="no C sources"):
+        library.rebuild()
 
 
 def test_a_missing_library_is_refused_with_the_remedy(monkeypatch, fresh, tmp_path):
