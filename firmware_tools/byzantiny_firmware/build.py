@@ -224,7 +224,9 @@ def build_all(*, force: bool = False) -> list[Path]:
         zigcc.CompileError: no sources, no compiler, or a source that does not compile.
     """
     if not in_checkout():
-        raise zigcc.CompileError(f"there are no C sources in {CORE}; build in a checkout of the project, or reinstall it")
+        raise zigcc.CompileError(
+            f"there are no C sources in {CORE}; build in a checkout of the project, or reinstall it"
+        )
     return [*build_native(force=force), *build_images(force=force), *build_kernels(force=force)]
 
 
