@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Final
 
+from byzantiny.wire.messages import DEFAULT_PAYLOAD
 from byzantiny_firmware import build, zigcc
 from byzantiny_firmware.errors import FirmwareError
 
 BOARD: Final = "mps2"
 CORES: Final = build.BOARD_CORES[BOARD]
 """The names: the core an image is for."""
-MAX_PAYLOAD: Final = 240
+MAX_PAYLOAD: Final = DEFAULT_PAYLOAD
 """What the images have buffers for (BYZ_BOARD_PAYLOAD of boards/mps2/main.c), in bytes."""
 REMEDY: Final = "byzantiny firmware build"
 

@@ -432,6 +432,7 @@ def test_the_hostile_host_gets_deep(rounds):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_any_frames_are_answered_with_the_same_bytes_for_long(rounds):
     for seed in range(3000):
         host = HostileHost(rounds, seed + 10**6)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pathlib
 import random
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -78,3 +82,37 @@ def test_without_qemu_the_reason_is_a_sentence(rounds, monkeypatch):
     assert "apt install qemu-system-arm" in unavailable_reason()
     with pytest.raises(FirmwareError, match="not on PATH"):
         QemuBody(rounds.specs(1))
+
+
+@needs_qemu
+def test_qemu_ends_with_its_parent():
+    script = (
+        "import time\n"
+        "from byzantiny.bodies.base import DeviceSpec\n"
+        "from byzantiny_models import datasets\n"
+        "from byzantiny_firmware.qemu import QemuBody\n"
+        "body = QemuBody([DeviceSpec('dev-01', bytes(32), datasets.pack([[0] * 64], [1], 10))])\n"
+        "print(body._boards[0]._process.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    group = int(parent.stdout.readline())  # the guard leads a group of its own, QEMU is in it
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    began = time.monotonic()
+    while _alive(group):
+        assert time.monotonic() - began < 20, "QEMU has outlived its parent"
+        time.sleep(0.02)
+
+
+def _alive(group):
+    """Whether any process of the group is more than an orphan that nobody has reaped yet."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, process_group = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(process_group) == group and state != "Z":
+            return True
+    return False

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +13,7 @@ from typer.testing import CliRunner
 from byzantiny_firmware import images, sizes
 from byzantiny_firmware.cli import app
 from byzantiny_firmware.errors import FirmwareError
+from byzantiny_firmware.unicorn import unavailable_reason
 
 
 @pytest.mark.parametrize("core", ["m0", "m3", "m4f"])
@@ -50,3 +54,21 @@ def test_an_unknown_image_is_an_error_with_the_names():
 def test_build_says_what_is_built():
     done = CliRunner().invoke(app, ["build", "--json"])
     assert any(path.endswith("byz_mps2_m4f.elf") for path in json.loads(done.stdout)["built"])
+
+
+@pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
+def test_run_prints_the_url_and_on_ctrl_c_the_count():
+    command = [sys.executable, "-c", "from byzantiny_firmware.cli import app; app()", "run", "m3", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert json.loads(process.stdout.readline())["url"].startswith("socket://127.0.0.1:")
+    process.send_signal(signal.SIGINT)
+    stats = json.loads(process.stdout.readline())["stats"]
+    process.stdout.close()
+    assert process.wait() == 0
+    assert stats["instructions"] > 1000
+    assert stats["trainings"] == 0
+
+
+def test_run_refuses_a_secret_that_is_not_hex():
+    with pytest.raises(FirmwareError, match="64 hex digits"):
+        CliRunner().invoke(app, ["run", "--secret", "zz"], catch_exceptions=False)
