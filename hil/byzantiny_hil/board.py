@@ -16,6 +16,9 @@ from pathlib import Path
 
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.ports import Ports, Training
+from byzantiny.records import FirmwareInfo
+from byzantiny.wire.messages import Hello
+from byzantiny_firmware.ports import UnicornPorts
 from byzantiny_firmware.unicorn import BoardHandle, start_board
 from byzantiny_hil.boardmap import Emulated, Mapped, Wired, load_map
 from byzantiny_hil.device import Board
@@ -56,33 +59,33 @@ def open_mapped(mapped: Mapped, *, logdir: Path | None = None) -> Board:
 
 
 class BoardPorts:
-    """A board as the one port of a group of clients (`byzantiny.bodies.ports.Ports`).
+    """A real board as the one port of a group of clients (`byzantiny.bodies.ports.Ports`).
 
-    `specs` is what is really there: for a real board the secret of its file and its address, which the coordinator must
-    use in place of those it would have given an emulated device.
+    `specs` is what is really there: the secret of the board's file and its address, which the coordinator uses in place
+    of those it would have given an emulated device.
     """
 
-    def __init__(self, spec: DeviceSpec, url: str, baud: int | None, handle: BoardHandle | None = None) -> None:
-        self.urls: Sequence[str] = [url]
-        self.baud = baud
-        self.specs: Sequence[DeviceSpec] = [spec]
-        self._handle = handle
+    def __init__(self, name: str, entry: Wired, spec: DeviceSpec, hello: Hello) -> None:
+        self.urls = [entry.port]
+        self.baud: int | None = entry.baud
+        self.specs = [spec]
+        self._name = name
+        self._hello = hello
 
     def training(self, slot: int) -> Training | None:  # noqa: ARG002  (there is one)
-        """Return what the last training cost; None for a real board, whose instructions are not counted."""
-        stats = self._handle.stats() if self._handle is not None else None
-        return Training(stats.last_instructions, stats.last_steps) if stats is not None and stats.last_steps else None
+        """Return None: a real board's instructions are not counted."""
+        return None
+
+    def firmware(self) -> list[FirmwareInfo]:
+        """Return what HELLO says of the firmware: the first 8 bytes of its hash."""
+        return [FirmwareInfo(name=f"board {self._name}", sha256=self._hello.fw_sha256.hex())]
 
     def reboot(self, slot: int, boot_id: int) -> None:  # noqa: ARG002  (there is one)
-        """Power-cycle the board; raises HilError for a real one, which takes a hand."""
-        if self._handle is None:
-            raise HilError(f"the board on {self.urls[0]} cannot be power-cycled from here; reset it by hand")
-        self._handle.reset(boot_id)
+        """Raise HilError: a real board takes a hand."""
+        raise HilError(f"the board {self._name} cannot be power-cycled from here; reset it by hand")
 
     def close(self) -> None:
-        """End an emulated board; idempotent."""
-        if self._handle is not None:
-            self._handle.close()
+        """Do nothing: whoever opened the port closes it."""
 
 
 def ports(specs: Sequence[DeviceSpec], *, board: str | None = None, boards: Path | None = None) -> Ports:
@@ -107,12 +110,7 @@ def ports(specs: Sequence[DeviceSpec], *, board: str | None = None, boards: Path
         raise HilError(f"board `{board}` is one device, not {len(specs)}; set count = 1, and one group for each board")
     entry = mapped.entry
     if isinstance(entry, Emulated):
-        handle = start_board(specs[0], entry.image)
-        try:
-            return BoardPorts(specs[0], handle.url, None, handle)
-        except BaseException:
-            handle.close()
-            raise
+        return UnicornPorts(specs, image=entry.image)
     if specs[0].client_id != mapped.device_id:
         raise HilError(
             f"{mapped.at}: the board is provisioned as `{mapped.device_id}`, the experiment's client is "
@@ -121,7 +119,7 @@ def ports(specs: Sequence[DeviceSpec], *, board: str | None = None, boards: Path
     with open_mapped(mapped) as opened:
         _check_data(opened, specs[0])
     spec = dataclasses.replace(specs[0], secret=opened.secret, address=entry.address)
-    return BoardPorts(spec, entry.port, entry.baud)
+    return BoardPorts(board, entry, spec, opened.hello)
 
 
 def _check_data(board: Board, spec: DeviceSpec) -> None:

@@ -170,7 +170,7 @@ class Board:
 
     def error(self, text: str) -> HilError:
         """Return an error about this board: its name, what is known of its line, where its log is."""
-        if self._transport.lost is not None:
+        if self._transport.lost is not None and self._transport.failure is None:
             text += f"; its port has gone away: {self._transport.lost}"
         self.log.note(f"error: {text}")
         return HilError(f"board `{self.name}`: {text}" + (f"; frames: {self.log.path}" if self.log.path else ""))

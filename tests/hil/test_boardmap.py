@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from byzantiny_hil.boardmap import PACKAGED, Emulated, Wired, load_map, locate, parse_map
+from byzantiny_hil.boardmap import PACKAGED, Emulated, Wired, load_map, locate, parse_map, tomllib
 from byzantiny_hil.errors import HilError
 
 WIRED = {"kind": "serial", "port": "/dev/serial/by-id/usb-x", "device_id": "lab-01", "secret_file": "x.secret"}
@@ -95,7 +94,7 @@ def test_a_map_that_was_named_and_is_not_there_is_an_error_and_not_another_map(
 def test_broken_toml_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "boards.toml"
     path.write_text("[boards.a\n")
-    with pytest.raises(HilError, match="not valid TOML.*line 1"):
+    with pytest.raises(HilError, match=r"not valid TOML.*line 1"):
         load_map(path)
 
 
@@ -127,5 +126,5 @@ def test_a_secret_that_cannot_be_used_is_named_and_never_printed(
 
 def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert find(tmp_path).dataset() is None
-    with pytest.raises(HilError, match="dataset_file .*gone.bin cannot be read"):
+    with pytest.raises(HilError, match=r"dataset_file .*gone.bin cannot be read"):
         find(tmp_path, dataset_file="gone.bin").dataset()
