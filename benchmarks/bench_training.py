@@ -2,7 +2,7 @@
 
     python benchmarks/bench_training.py [--json] [--clients 1000] [--repeats 7]
 
-A step is one sample of the network mlp-64-32-10 forward, backward and updated. The contestants take turns, so that a busy
+A step is one sample of the network mlp-64-32-10 forward, backward and updated; seconds are of CPU time. The contestants take turns, so that a busy
 machine slows all of them; the median of the turns is reported. The reference is a pure Python loop of fixed length: its
 time tells how fast the machine was, and `per reference` compares runs on different machines.
 """
@@ -38,13 +38,13 @@ def data(clients: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def reference() -> float:
-    """Seconds of a fixed loop in pure Python."""
-    begin = time.perf_counter()
+    """CPU seconds of a fixed loop in pure Python."""
+    begin = time.process_time()
     total = 0
     for i in range(1_000_000):
         total += i & 3
     assert total == 1_500_000
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def native(variant: str, x: np.ndarray, y: np.ndarray) -> Callable[[], float]:
@@ -60,13 +60,13 @@ def native(variant: str, x: np.ndarray, y: np.ndarray) -> Callable[[], float]:
 
     def run() -> float:
         models = np.frombuffer(bytearray(start * n), np.uint8)
-        begin = time.perf_counter()
+        begin = time.process_time()
         steps = lib.byz_batch_train(
             0, models.ctypes.data, pointers, lengths, ids.ctypes.data, SEED, ROUND, EPOCHS, LR_SHIFT, n, 0, n,
             scratch.ctypes.data,
         )  # fmt: skip
         assert len(blobs) == n  # the blobs outlive the call
-        return steps / (time.perf_counter() - begin)
+        return steps / (time.process_time() - begin)
 
     return run
 
@@ -76,12 +76,28 @@ def numpy_body(x: np.ndarray, y: np.ndarray) -> Callable[[], float]:
     start = initial_model(NETWORK, SEED)
 
     def run() -> float:
-        begin = time.perf_counter()
+        begin = time.process_time()
         keys = [[derive_key(SEED, name, ROUND, s) for name in ids] for s in (Stream.SAMPLE_ORDER, Stream.TRAINING)]
         train_many(NETWORK, start, list(x), list(y), *keys, 1, LR_SHIFT)  # one epoch is enough of it
-        return len(x) * SAMPLES / (time.perf_counter() - begin)
+        return len(x) * SAMPLES / (time.process_time() - begin)
 
     return run
+
+
+def measure(clients: int, repeats: int) -> tuple[dict[str, float], float]:
+    """Steps a second by contestant, and the seconds of the reference loop: medians of interleaved turns."""
+    x, y = data(clients)
+    contestants = {f"native {name}": native(name, x, y) for name in reversed(library.supported_variants())}
+    contestants = {"numpy": numpy_body(x, y), **contestants}
+    for run in contestants.values():
+        run()  # warm up
+    speeds: dict[str, list[float]] = {name: [] for name in contestants}
+    references = []
+    for _ in range(repeats):
+        references.append(reference())
+        for name, run in contestants.items():
+            speeds[name].append(run())
+    return {name: statistics.median(turns) for name, turns in speeds.items()}, statistics.median(references)
 
 
 def main() -> None:
@@ -90,19 +106,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
-    x, y = data(options.clients)
-    contestants = {f"native {name}": native(name, x, y) for name in reversed(library.supported_variants())}
-    contestants = {"numpy": numpy_body(x, y), **contestants}
-    for run in contestants.values():
-        run()  # warm up
-    speeds: dict[str, list[float]] = {name: [] for name in contestants}
-    references = []
-    for _ in range(options.repeats):
-        references.append(reference())
-        for name, run in contestants.items():
-            speeds[name].append(run())
-    seconds = statistics.median(references)
-    results = {name: statistics.median(turns) for name, turns in speeds.items()}
+    results, seconds = measure(options.clients, options.repeats)
     if options.json:
         steps = {name: round(value) for name, value in results.items()}
         print(json.dumps({"clients": options.clients, "reference_s": seconds, "steps_per_s": steps}, indent=1))
