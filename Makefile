@@ -60,6 +60,7 @@ soak: apt $(VENV)/.test  ## long runs, exhaustive searches, all kill instants (a
 bench: $(VENV)/.test  ## ratios, measured side by side in one process
 	@$(BIN)/python benchmarks/bench_median.py
 	@$(BIN)/python benchmarks/bench_training.py
+	@$(BIN)/python -m pytest -q benchmarks --benchmark-columns=median
 
 firmware: $(VENV)/.test  ## rebuild the native libraries and the Cortex-M images
 	@$(BIN)/byzantiny firmware build
