@@ -25,6 +25,7 @@ from byzantiny_hil.device import Board
 from byzantiny_hil.emulated import emulated_spec
 from byzantiny_hil.errors import HilError
 from byzantiny_hil.framelog import FrameLog
+from byzantiny_hil.rounds import oldest_round
 
 __all__ = ["Board", "BoardPorts", "open_board", "open_mapped", "ports"]
 
@@ -88,13 +89,20 @@ class BoardPorts:
         """Do nothing: whoever opened the port closes it."""
 
 
-def ports(specs: Sequence[DeviceSpec], *, board: str | None = None, boards: Path | None = None) -> Ports:
+def ports(
+    specs: Sequence[DeviceSpec],
+    *,
+    board: str | None = None,
+    boards: Path | None = None,
+    round_num: int | None = None,
+) -> Ports:
     """Return the port of a board of the map, for a group of one client: the entry `board` of `byzantiny.ports`.
 
     An emulated entry is started as the client it is given. A real one is opened once, to see that it answers and is the
-    mapped one; its device id must be the client's id, and its data the client's share (or `own_data` is set).
+    mapped one; its device id must be the client's id, and its data the client's share (or `own_data` is set). With
+    `round_num`, the first round there will be, it must also still take that round (docs/wire.md 5, STALE_ROUND).
 
-    Raises HilError: no board named, not one client, another identity, other data; else as `open_board`.
+    Raises HilError: no board named, not one client, another identity, other data, a later round; else as `open_board`.
 
     >>> ports([])
     Traceback (most recent call last):
@@ -118,6 +126,12 @@ def ports(specs: Sequence[DeviceSpec], *, board: str | None = None, boards: Path
         )
     with open_mapped(mapped) as opened:
         _check_data(opened, specs[0])
+        oldest = oldest_round(opened) if round_num is not None else 0
+        if round_num is not None and oldest > round_num:
+            raise opened.error(
+                f"it has accepted round {oldest} and refuses round {round_num} until it is reset; reset it by hand, "
+                "and give each run on a real board one arm and one seed"
+            )
     spec = dataclasses.replace(specs[0], secret=opened.secret, address=entry.address)
     return BoardPorts(board, entry, spec, opened.hello)
 

@@ -197,6 +197,17 @@ def test_other_data_than_the_clients_share_are_refused_unless_the_map_says_so(tm
         ports([share], board="bench", boards=path).close()
 
 
+def test_a_board_that_would_refuse_the_first_round_is_refused_before_it(tmp_path: Path) -> None:
+    with FakeBoard() as fake:
+        path = write_map(tmp_path, fake.url, fake.spec)
+        ports([fake.spec], board="bench", boards=path, round_num=1).close()
+        with open_board("bench", path) as board:
+            run_round(board, make_work(board, 40))
+        with pytest.raises(HilError, match="has accepted round 40 and refuses round 1 until it is reset; reset it by"):
+            ports([fake.spec], board="bench", boards=path, round_num=1)
+        ports([fake.spec], board="bench", boards=path, round_num=40).close()
+
+
 def test_a_group_of_boards_needs_a_name_and_is_one_client(tmp_path: Path) -> None:
     with pytest.raises(HilError, match="set `board = NAME`"):
         ports([spec_of()])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from byzantiny.experiment import rundir
+from byzantiny.experiment.cast import make_cast
+from byzantiny.experiment.config import parse_experiment
+from byzantiny.experiment.engine import Engine
 from byzantiny.wire.codec import decode_offer, split_update
 from byzantiny_firmware.unicorn import start_board, unavailable_reason
 from byzantiny_hil.board import open_board, ports
 from byzantiny_hil.boardmap import PACKAGED
 from byzantiny_hil.errors import HilError
 from byzantiny_hil.rounds import expected_codes, make_work, run_round
+from byzantiny_models.tasks import load_task
 
 from .fake_board import spec_of, write_map
 
@@ -45,3 +51,24 @@ def test_an_emulated_board_is_the_client_it_is_given() -> None:
         opened.reboot(0, 9)
     finally:
         opened.close()
+
+
+def test_an_experiment_with_a_mapped_board_gives_the_models_it_gives_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The board is a stranger to the experiment: its own secret, its own address, the client's share in its flash."""
+    pytest.importorskip("sklearn", reason="the task `digits` needs scikit-learn, which is not installed")
+    models = {}
+    for body, more in (("native", {}), ("board", {"transport": "serial", "board": "bench"})):
+        clients = [{"prefix": "dev", "count": 2}, {"prefix": "lab", "body": body, **more}]
+        experiment = parse_experiment({"name": body, "rounds": 2, "clients": clients})
+        share = make_cast(experiment.base, 1, load_task("digits")).roles[-1].dataset
+        with start_board(spec_of("lab-01", secret=b"\x17" * 32, dataset=share, address=7), "m4f") as handle:
+            monkeypatch.setenv("BYZANTINY_BOARDS", str(write_map(tmp_path, handle.url, handle.spec)))
+            rundir.create(tmp_path, body, experiment)
+            Engine(lambda _: None).run(experiment, tmp_path / body)
+            assert (handle.stats().trainings == 2) is (body == "board")
+        rows = (rundir.arm_dir(tmp_path / body, "main", 1) / "rounds.jsonl").read_text().splitlines()
+        models[body] = [json.loads(row)["model_sha256"] for row in rows]
+    assert models["board"] == models["native"]
+    assert len(models["native"]) == 2
