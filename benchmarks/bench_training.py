@@ -3,8 +3,8 @@
     python benchmarks/bench_training.py [--json] [--clients 1000] [--repeats 7]
 
 A step is one sample of the network mlp-64-32-10 forward, backward and updated; seconds are of CPU time. The contestants
-take turns, so that a busy machine slows all of them; the median of the turns is reported. The reference is a pure Python loop of fixed length: its
-time tells how fast the machine was, and `per reference` compares runs on different machines.
+take turns, so that a busy machine slows all of them; the median of the turns is reported. The reference is a pure Python
+loop of fixed length: its time tells how fast the machine was, and `per reference` compares runs on different machines.
 """
 
 from __future__ import annotations
