@@ -16,6 +16,7 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
+import re
 import sys
 import types
 import typing
@@ -35,7 +36,8 @@ else:  # pragma: no cover - the backport has the same interface
     import tomli as tomllib
 
 
-Name = Annotated[str, Meta(pattern="^[a-z0-9-]{1,40}$")]
+NAME = "^[a-z0-9-]{1,40}$"
+Name = Annotated[str, Meta(pattern=NAME)]
 Prefix = Annotated[str, Meta(pattern="^[a-z0-9-]{1,11}$")]
 Stage = dict[str, Any]
 
@@ -217,6 +219,8 @@ def parse_experiment(
         raise ConfigError(f"{where}: `arms` must be a table of tables, e.g. [arms.median]")
     resolved = {}
     for name, arm in (arms or {"main": {}}).items():
+        if not re.fullmatch(NAME, name):
+            raise ConfigError(f"{where}: arm `{name}`: a name is 1-40 characters of a-z, 0-9 and -, and names a folder")
         at = f"{where}: arms.{name}" if arms else where
         shared = [key for key in arm if key in _SHARED]
         if shared:

@@ -51,10 +51,24 @@ class Engine:
         task = load_task(_known_task(experiment.base.task))
         network = task.network
         before = rundir.load_manifest(run_dir) if (run_dir / rundir.MANIFEST).exists() else None
+        if before is not None and before.config_sha256 != experiment.sha256:
+            raise rundir.RunError(
+                f"{run_dir / rundir.CONFIG} is not what this run began with (its manifest has another config_sha256); "
+                "restore it, or start a new run"
+            )
+        if before is not None and before.finished:
+            held = [
+                rundir.load_final(rundir.arm_dir(run_dir, arm.name, seed))
+                for seed in before.seeds
+                for arm in before.arms
+            ]
+            if None not in held:
+                return [final for final in held if final is not None]
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, network.layout)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
         with ExitStack() as stack:
+            stack.enter_context(rundir.locked(run_dir))
             url, kind = self._open_broker(experiment, stack)
             manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
@@ -69,7 +83,7 @@ class Engine:
     def _open_broker(self, experiment: Experiment, stack: ExitStack) -> tuple[str | None, str]:
         if not any(group.transport == "mqtt" for group in experiment.base.clients):
             return None, "none"
-        broker = stack.enter_context(open_broker(self.broker or experiment.base.mqtt.broker))
+        broker = stack.enter_context(open_broker(experiment.base.mqtt.broker if self.broker is None else self.broker))
         if broker.notice:
             self.listener(Notice(broker.notice))
         return broker.url, broker.kind
@@ -90,6 +104,7 @@ class Engine:
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         setting = Setting(network.name, network.layout, stage.broker, name, self.entropy)
         with ExitStack() as stack:
+            stack.enter_context(rundir.naming_damage(folder))
             ledger = stack.enter_context(rundir.open_ledger(folder, keep_updates=run.keep_updates))
             stack.callback(rundir.export, folder, ledger)
             world = open_world(run, seed, cast, setting)

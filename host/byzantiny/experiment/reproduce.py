@@ -85,7 +85,7 @@ def _in_memory(experiment: Experiment, arm: str, seed: int, rounds: int) -> Expe
 
 
 def _read(folder: Path) -> _Recorded:
-    with Ledger.open(folder / "ledger.sqlite") as ledger:
+    with rundir.naming_damage(folder), Ledger.open(folder / rundir.LEDGER) as ledger:
         rows = ledger.rows("round")
         accepted: dict[int, list[str]] = {int(row["round_num"]): [] for row in rows}
         for client in ledger.rows("client"):

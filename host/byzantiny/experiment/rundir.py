@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from byzantiny.records import ClientRow, Final, Manifest, RoundRow
 CONFIG = "experiment.json"
 MANIFEST = "manifest.json"
 LEDGER = "ledger.sqlite"
+ROUNDS = "rounds.jsonl"
 
 
 class RunError(ByzantinyError):
@@ -36,6 +41,16 @@ def create(parent: Path, run_id: str, experiment: Experiment) -> Path:
     return path
 
 
+def discard_unbegun(run_dir: Path) -> None:
+    """Remove the directory of a run that came to nothing; nothing is touched if an arm was begun."""
+    if (run_dir / "arms").exists():
+        return
+    for name in (CONFIG, MANIFEST):
+        (run_dir / name).unlink(missing_ok=True)
+    with suppress(OSError):  # whatever else is in it is not ours
+        run_dir.rmdir()
+
+
 def load_config(run_dir: Path) -> Experiment:
     """Read a run directory's resolved config. Raises RunError and ConfigError."""
     path = run_dir / CONFIG
@@ -44,7 +59,9 @@ def load_config(run_dir: Path) -> Experiment:
     except FileNotFoundError as error:
         raise RunError(f"{run_dir} is not a run directory: it has no {CONFIG}") from error
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error})") from error
+        raise RunError(f"{path} cannot be read ({error}); restore it, the run cannot go on without") from error
+    if not isinstance(table, dict):
+        raise RunError(f"{path} holds no table but {type(table).__name__}; restore it, the run cannot go on without")
     return parse_experiment(table, where=str(path))
 
 
@@ -56,7 +73,37 @@ def load_manifest(run_dir: Path) -> Manifest:
     except FileNotFoundError as error:
         raise RunError(f"{run_dir} has no {MANIFEST}; it never began a round, start it again") from error
     except (OSError, msgspec.DecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error})") from error
+        raise RunError(f"{path} cannot be read ({error}); restore it, or delete it and resume the run") from error
+
+
+@contextmanager
+def locked(run_dir: Path) -> Iterator[None]:
+    """Keep every other process off the run while the block runs; the kernel lets go however this process ends.
+
+    Two coordinators on one ledger could receipt an update after the other had read its round's inputs. Raises RunError.
+    """
+    try:
+        descriptor = os.open(run_dir, os.O_RDONLY)
+    except OSError as error:
+        raise RunError(f"{run_dir} cannot be opened ({error.strerror}); check its permissions") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise RunError(f"{run_dir} is being run by another process; wait for it, or stop it with Ctrl-C") from error
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def naming_damage(folder: Path) -> Iterator[None]:
+    """Turn what SQLite says of a damaged ledger into RunError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RunError(
+            f"{folder / LEDGER} cannot be read or written ({error}); check the disk, or restore the file from a copy"
+        ) from error
 
 
 def arm_dir(run_dir: Path, arm: str, seed: int) -> Path:
@@ -65,13 +112,18 @@ def arm_dir(run_dir: Path, arm: str, seed: int) -> Path:
 
 
 def open_ledger(folder: Path, *, keep_updates: bool) -> Ledger:
-    """Create or open the ledger of one arm and seed. Raises LedgerError.
+    """Create or open the ledger of one arm and seed. Raises LedgerError, and RunError where only its traces are left.
 
     It is created under another name and then renamed, whole: a `kill -9` in between leaves nothing that resume refuses.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LEDGER
     if not path.exists():
+        orphan = next((file for name in (f"{LEDGER}-wal", ROUNDS) if (file := folder / name).exists()), None)
+        if orphan is not None:
+            raise RunError(
+                f"{orphan} is there but {path} is not; restore it, or delete {folder} to run it from the start"
+            )
         unborn = folder / f"{LEDGER}.new"
         for leftover in folder.glob(f"{unborn.name}*"):
             leftover.unlink()
@@ -84,7 +136,7 @@ def export(folder: Path, ledger: Ledger) -> tuple[list[RoundRow], list[ClientRow
     """Write rounds.jsonl and clients.jsonl from the ledger, which is the truth, and return the rows."""
     rounds = [msgspec.convert(row, RoundRow) for row in ledger.rows("round")]
     clients = [msgspec.convert(row, ClientRow) for row in ledger.rows("client")]
-    _write_lines(folder / "rounds.jsonl", rounds)
+    _write_lines(folder / ROUNDS, rounds)
     _write_lines(folder / "clients.jsonl", clients)
     return rounds, clients
 
