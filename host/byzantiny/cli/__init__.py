@@ -13,8 +13,8 @@ def main() -> None:
 
     try:
         build_app()()
-    except USER_ERRORS as error:
-        fail(error)
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
+    except USER_ERRORS as error:
+        fail(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import re
 import secrets
 import signal
 import sys
@@ -14,7 +15,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from byzantiny.cli.errors import EXIT_SUSPENDED
+from byzantiny.cli.errors import EXIT_SUSPENDED, USER_ERRORS
 from byzantiny.cli.live import Live, print_table
 from byzantiny.coordinator import Suspended
 from byzantiny.experiment import rundir
@@ -113,17 +114,31 @@ def reproduce_run(output: Output, run_dir: Path) -> None:
 
 def _run_new(output: Output, experiment: Experiment, out: Path, broker: str | None) -> None:
     run_id = f"{experiment.base.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    _execute(output, experiment, rundir.create(out, run_id, experiment), broker)
+    run_dir = rundir.create(out, run_id, experiment)
+    try:
+        _execute(output, experiment, run_dir, broker)
+    except USER_ERRORS:
+        rundir.discard_unbegun(run_dir)
+        raise
 
 
 def _execute(output: Output, experiment: Experiment, run_dir: Path, broker: str | None) -> None:
     started = time.perf_counter()
     with StopFlag().watching() as stop, Live(enabled=not output.json) as live:
-        engine = Engine(listener=live.on_event, stop=stop, broker=broker, command=tuple(sys.argv))
+        engine = Engine(
+            listener=live.on_event, stop=stop, broker=broker, command=tuple(map(_without_password, sys.argv))
+        )
         try:
             engine.run(experiment, run_dir)
         except Suspended:
             sys.stderr.write(f"suspended; nothing is lost. Go on with: byzantiny resume {run_dir}\n")
+            raise SystemExit(EXIT_SUSPENDED) from None
+        except USER_ERRORS:
+            if (run_dir / "arms").exists():
+                sys.stderr.write(f"what was recorded is kept; go on with: byzantiny resume {run_dir}\n")
+            raise
+        except KeyboardInterrupt:
+            sys.stderr.write(f"stopped at once; what was receipted is kept. Go on with: byzantiny resume {run_dir}\n")
             raise SystemExit(EXIT_SUSPENDED) from None
     path: Path | None = None
     try:
@@ -131,6 +146,15 @@ def _execute(output: Output, experiment: Experiment, run_dir: Path, broker: str 
     except ReportError as error:
         sys.stderr.write(f"no report: {error}\n")
     _conclude(output, run_dir, path, wall_s=time.perf_counter() - started)
+
+
+def _without_password(argument: str) -> str:
+    """Return an argument as the manifest keeps it: a broker's password is nobody's business.
+
+    >>> _without_password("--broker=mqtt://me:secret@host")
+    '--broker=mqtt://me:***@host'
+    """
+    return re.sub(r"(mqtts?://[^:/\s]*:).*@", r"\1***@", argument)
 
 
 def _conclude(output: Output, run_dir: Path, report: Path | None, wall_s: float | None) -> None:
