@@ -17,6 +17,7 @@ class UnicornPorts:
     """One Unicorn board a device, each in a process of its own (`byzantiny.bodies.ports.Ports`)."""
 
     baud: int | None = None
+    dtr = True
 
     def __init__(self, specs: Sequence[DeviceSpec], *, image: str) -> None:
         self.specs = list(specs)

@@ -69,6 +69,7 @@ class BoardPorts:
     def __init__(self, name: str, entry: Wired, spec: DeviceSpec, hello: Hello) -> None:
         self.urls = [entry.port]
         self.baud: int | None = entry.baud
+        self.dtr = entry.dtr
         self.specs = [spec]
         self._name = name
         self._hello = hello

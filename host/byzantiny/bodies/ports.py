@@ -34,6 +34,11 @@ class Ports(Protocol):
         ...
 
     @property
+    def dtr(self) -> bool:
+        """Whether opening a port may raise DTR, which is the reset line of many boards."""
+        ...
+
+    @property
     def specs(self) -> Sequence[DeviceSpec]:
         """What is really there: a real board has the secret and the address it was provisioned with."""
         ...
@@ -52,7 +57,7 @@ class Ports(Protocol):
 
 
 PortsFactory = Callable[..., Ports]
-"""(specs) -> Ports; for the group's `board`, (specs, board=NAME)."""
+"""(specs) -> Ports; for the group's `board`, (specs, board=NAME, round_num=the first round it will be offered)."""
 
 GROUP: Final = "byzantiny.ports"
 

@@ -102,11 +102,13 @@ class Engine:
         cast = make_cast(run, seed, stage.task)
         network = stage.network
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
-        setting = Setting(network.name, network.layout, stage.broker, name, self.entropy)
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
             ledger = stack.enter_context(rundir.open_ledger(folder, keep_updates=run.keep_updates))
             stack.callback(rundir.export, folder, ledger)
+            closed = ledger.last_closed()
+            first = 1 if closed is None else closed.round_num + 1
+            setting = Setting(network.name, network.layout, stage.broker, name, self.entropy, first)
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)

@@ -67,6 +67,8 @@ class Setting:
     broker: str | None
     fleet: str
     entropy: Callable[[int], bytes]
+    first_round: int = 1
+    """The first that will be offered: a board that was not reset since a later one cannot take part."""
 
 
 class _Builder:
@@ -132,7 +134,7 @@ class _Builder:
         """Serial clients: the coordinator opens their ports, except a Byzantine one's, which its relay opens."""
         group = roles[0].group
         factory = load_ports(group.body)
-        options = {"board": group.board} if group.board else {}
+        options = {"board": group.board, "round_num": self._setting.first_round} if group.board else {}
         ports = factory([self._spec(role) for role in roles], **options)
         self._stack.callback(ports.close)
         self._describe(ports)
@@ -145,7 +147,7 @@ class _Builder:
                 self._members["memory"].append(self._member(role, tapped, 0))
             else:
                 self._by_client[role.client_id] = SerialTransport(
-                    role.client_id, ports.urls[slot], ports.baud or LINE_RATE
+                    role.client_id, ports.urls[slot], ports.baud or LINE_RATE, dtr=ports.dtr
                 )
 
     def _describe(self, thing: object) -> None:
