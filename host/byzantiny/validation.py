@@ -158,11 +158,8 @@ def _identity(blob: bytes, manifest: Manifest, client_id: str, context: Validati
 
 def _offer_of(manifest: Manifest, start: Start, client_id: str, context: ValidationContext) -> Offer | Rejection:
     """Find the offer the update answers: the one in force, or an earlier one of this run (then the update is late)."""
-    answered: Offer | None
-    if manifest.offer_sha256 == context.offer_sha256:
-        answered = context.offer
-    else:
-        answered = context.known_offers.get(manifest.offer_sha256)
+    current = manifest.offer_sha256 == context.offer_sha256
+    answered = context.offer if current else context.known_offers.get(manifest.offer_sha256)
     late = answered is not None and answered.round_num < context.offer.round_num
     # A straggler of an earlier round is late, not an intruder: only the cohort of the round in force is checked.
     if not late and client_id not in context.cohort:

@@ -25,7 +25,7 @@ class Ports(Protocol):
 
     @property
     def urls(self) -> Sequence[str]:
-        """pyserial URLs: `socket://127.0.0.1:4711`, `/dev/serial/by-id/...`."""
+        """URLs as pyserial takes them: `socket://127.0.0.1:4711`, `/dev/serial/by-id/...`."""
         ...
 
     @property
