@@ -74,12 +74,13 @@ def run(
 
     spec = DeviceSpec(client_id, _secret(secret), _data(data), address=address, boot_id=boot_id)
     with start_board(spec, image, pty=pty) as board:
-        if as_json:
-            _print_json({"url": board.url, "client_id": client_id, "image": image})
-        else:
-            sys.stdout.write(f"{client_id} ({image}) is on {board.url}; Ctrl-C ends it\n")
-        sys.stdout.flush()
+        url = board.url
         try:
+            if as_json:
+                _print_json({"url": url, "client_id": client_id, "image": image})
+            else:
+                sys.stdout.write(f"{client_id} ({image}) is on {url}; Ctrl-C ends it\n")
+            sys.stdout.flush()
             while board.fault is None:
                 time.sleep(_POLL_S)
             raise FirmwareError(f"the firmware has crashed: {board.fault}")

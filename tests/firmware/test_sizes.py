@@ -59,12 +59,11 @@ def test_build_says_what_is_built():
 @pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 def test_run_prints_the_url_and_on_ctrl_c_the_count():
     command = [sys.executable, "-c", "from byzantiny_firmware.cli import app; app()", "run", "m3", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert json.loads(process.stdout.readline())["url"].startswith("socket://127.0.0.1:")
-    process.send_signal(signal.SIGINT)
-    stats = json.loads(process.stdout.readline())["stats"]
-    process.stdout.close()
-    assert process.wait() == 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert json.loads(process.stdout.readline())["url"].startswith("socket://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        stats = json.loads(process.stdout.readline())["stats"]
+    assert process.returncode == 0
     assert stats["instructions"] > 1000
     assert stats["trainings"] == 0
 
