@@ -245,6 +245,27 @@ def test_a_suspended_round_goes_on_with_what_it_has_and_ends_in_the_same_model(b
     assert any("was left open" in text for text in b.notices)
 
 
+def test_what_was_refused_before_a_suspension_is_still_counted(bench):
+    b = bench(rounds=1)
+    forged = in_the_name_of("dev-02")
+
+    def up(client_id, frame):
+        if client_id == "dev-02" and up_kind(frame) is Start:
+            b.extra += forged
+            b.up = lambda client_id, frame: [frame]
+            return []
+        return [frame]
+
+    b.up = lambda client_id, frame: up(client_id, frame)
+    b.stop = lambda: "REJECTED:BAD_TAG" in [receipt.name for receipt in b.ledger.receipts(1)]
+    with pytest.raises(Suspended):
+        b.run()
+    b.stop = lambda: False
+    b.run()
+    assert (b.closed[0].accepted, b.closed[0].refused) == (4, 1)
+    assert b.client("dev-02")["refusals"] == {"rejected:bad_tag": 1}
+
+
 def test_a_replay_waits_for_all_that_were_accepted_though_the_quorum_is_less(bench):
     """The clients of a replay need not be equally fast: dev-04's answers take a second longer."""
     waiting = []

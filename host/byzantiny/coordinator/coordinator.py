@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +117,7 @@ class Coordinator:
         before = self._traffic()
         model = self._layout.pack(state.model)
         held = [update.client_id for update in self._world.ledger.accepted(round_.round_num)]
+        receipts = self._world.ledger.receipts(round_.round_num)
         collected = self._collector.collect(
             round_,
             model,
@@ -125,6 +126,8 @@ class Coordinator:
             quorum=self._quorum(round_),
             deadline_s=self._plan.deadline_s,
         )
+        # What was refused before a suspension is of this round too.
+        collected = replace(collected, receipts=(*receipts, *collected.receipts))
         accepted = self._world.ledger.accepted(round_.round_num)
         server_started = time.perf_counter()
         after, diagnostics, reason = self._aggregate(state, round_, accepted)
