@@ -73,6 +73,11 @@ def unicorn_m3(specs: Sequence[DeviceSpec]) -> UnicornPorts:
     return UnicornPorts(specs, image="m3")
 
 
+def unicorn_m7(specs: Sequence[DeviceSpec]) -> UnicornPorts:
+    """The ports `unicorn-m7`."""
+    return UnicornPorts(specs, image="m7")
+
+
 def unicorn_m4f(specs: Sequence[DeviceSpec]) -> UnicornPorts:
     """The ports `unicorn-m4f`."""
     return UnicornPorts(specs, image="m4f")

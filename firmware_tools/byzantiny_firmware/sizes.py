@@ -65,7 +65,7 @@ def _sections(path: Path) -> dict[str, int]:
         from elftools.common.exceptions import ELFError
         from elftools.elf.elffile import ELFFile
     except ImportError as error:
-        raise FirmwareError(f"{error}; install pyelftools with `pip install \"byzantiny[emulator]\"`") from error
+        raise FirmwareError(f'{error}; install pyelftools with `pip install "byzantiny[emulator]"`') from error
     try:
         with path.open("rb") as file:
             allocated: list[Any] = [s for s in ELFFile(file).iter_sections() if s["sh_flags"] & _ALLOCATED]

@@ -36,7 +36,7 @@ def unavailable_reason() -> str | None:
     """Why there can be no Unicorn board here, as a sentence; None where there can."""
     for module in ("unicorn", "elftools"):
         if importlib.util.find_spec(module) is None:
-            return f"the package {module} is not installed; install it with `pip install \"byzantiny[emulator]\"`"
+            return f'the package {module} is not installed; install it with `pip install "byzantiny[emulator]"`'
     return None
 
 
@@ -252,3 +252,8 @@ def unicorn_m3(specs: Sequence[DeviceSpec]) -> UnicornBody:
 def unicorn_m4f(specs: Sequence[DeviceSpec]) -> UnicornBody:
     """The body `unicorn-m4f`."""
     return UnicornBody(specs, image="m4f")
+
+
+def unicorn_m7(specs: Sequence[DeviceSpec]) -> UnicornBody:
+    """The body `unicorn-m7`."""
+    return UnicornBody(specs, image="m7")

@@ -70,7 +70,7 @@ class ClientRow(_Record, frozen=True, kw_only=True):
     byzantine: bool
     attack: str = ""
     verdict: str
-    """`accepted`, `rejected`, `stale`, `conflict`, `missing`: the first that is final for this client in this round."""
+    """`accepted`, `rejected`, `stale`, `conflict`, `missing`: how the round ended for this client."""
     reason: str = ""
     refusals: dict[str, int] = {}
     """Every refusal of the round by reason, the final verdict's included."""
@@ -120,6 +120,8 @@ class ArmInfo(_Record, frozen=True, kw_only=True):
     byzantine: list[str]
     defence: list[str]
     """The pipeline's stages with their parameters, in order."""
+    overrides: dict[str, Any] = {}
+    """What the arm overrides beside its attack and its defence, as its table in the experiment has it."""
     target: str = ""
     """A target to print beside the measured figure, e.g. `>= 95 %`; empty: none."""
 

@@ -5,6 +5,7 @@ The host never imports the firmware or the boards; they plug in here, and so may
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
@@ -42,6 +43,19 @@ def load_body(name: str) -> BodyFactory:
 def body_names() -> list[str]:
     """Return the registered bodies, none of them imported."""
     return list(load_bodies())
+
+
+def unavailable_reason(group: str, name: str) -> str | None:
+    """Return why an entry point's object cannot be used here, as its module says it; None where it can.
+
+    Raises BodyError as `load_from`.
+
+    >>> unavailable_reason(GROUP, "numpy") is None
+    True
+    """
+    module = sys.modules[load_from(group, name).__module__]
+    reason: Callable[[], str | None] = getattr(module, "unavailable_reason", lambda: None)
+    return reason()
 
 
 def load_from(group: str, name: str) -> Any:

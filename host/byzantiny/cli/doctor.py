@@ -9,14 +9,17 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from byzantiny import kernels
-from byzantiny.bodies.registry import body_names, load_body
+from byzantiny.bodies.ports import GROUP as PORTS
+from byzantiny.bodies.ports import port_names
+from byzantiny.bodies.registry import GROUP as BODIES
+from byzantiny.bodies.registry import body_names, unavailable_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ PACKAGES = (
     ("jinja2", "jinja2", "report.html", "pip install 'byzantiny[report]'", False),
     ("vl-convert-python", "vl_convert", "the report's charts", "pip install 'byzantiny[report]'", False),
     ("ziglang", "ziglang", "rebuilding firmware and native libraries", "pip install 'byzantiny[firmware]'", False),
+    ("tflite-runtime", "tflite_runtime", "the deployed model's interpreter", "pip install 'byzantiny[tflite]'", False),
     ("tensorflow", "tensorflow", "building model templates from Keras", "pip install 'byzantiny[tensorflow]'", False),
 )
 PROGRAMS = (
@@ -56,7 +60,8 @@ def diagnose() -> list[Finding]:
     findings = [_package(*entry) for entry in PACKAGES]
     findings += [_program(*entry) for entry in PROGRAMS]
     findings.append(_kernels())
-    findings += [_body(name) for name in body_names()]
+    findings += _plugged(BODIES, body_names(), "what executes clients in an experiment (body = ...)")
+    findings += _plugged(PORTS, port_names(), 'the same on a serial line (transport = "serial")')
     findings.append(_descriptors())
     return findings
 
@@ -99,7 +104,7 @@ def _program(name: str, command: tuple[str, ...], gives: str, remedy: str) -> Fi
         first = (done.stdout or done.stderr).strip().splitlines()
     except (OSError, subprocess.SubprocessError):
         first = []
-    return Finding(name, first[0][:60] if first else path, gives, remedy)
+    return Finding(name, first[0][:32] if first else path, gives, remedy)
 
 
 def _kernels() -> Finding:
@@ -108,16 +113,20 @@ def _kernels() -> Finding:
     return Finding("native kernels", found, "fast aggregation (NumPy: the same, slower)", "byzantiny firmware build")
 
 
-def _body(name: str) -> Finding:
-    """A body is there if its module imports and it does not say that something is missing."""
-    gives = f"clients with body = {name!r}"
+def _plugged(group: str, names: list[str], what: str) -> list[Finding]:
+    """One line for all that work, and one for each that does not: its module fails, or says what is missing."""
+    reasons = {name: _reason(group, name) for name in names}
+    ready = [name for name, reason in reasons.items() if reason is None]
+    kind = group.rpartition(".")[2]
+    broken = [Finding(f"{kind}: {name}", "", what, reason) for name, reason in reasons.items() if reason is not None]
+    return [Finding(kind, ", ".join(ready), what, f"pip install {group.partition('.')[0]}"), *broken]
+
+
+def _reason(group: str, name: str) -> str | None:
     try:
-        factory = load_body(name)
-        reason: Callable[[], str | None] = getattr(factory, "unavailable_reason", lambda: None)
-        why = reason()
-    except Exception as error:  # a body of another package may fail in any way; the doctor says how
-        return Finding(f"body {name}", "", gives, str(error))
-    return Finding(f"body {name}", "" if why else "ready", gives, why or "")
+        return unavailable_reason(group, name)
+    except Exception as error:  # one of another package may fail in any way; the doctor says how
+        return str(error)
 
 
 def _descriptors() -> Finding:
@@ -126,11 +135,14 @@ def _descriptors() -> Finding:
 
 
 def _table(findings: list[Finding]) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
-    for column in ("", "name", "found", "gives", "remedy"):
+    table = Table(show_edge=False, pad_edge=False, box=None)
+    for column in ("", "name", "found", "what it is for, or what is unavailable and how to get it"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        present = bool(finding.found)
-        mark = "[green]ok[/]" if present else ("[red]missing[/]" if finding.required else "[yellow]absent[/]")
-        table.add_row(mark, finding.name, finding.found, finding.gives, "" if present else finding.remedy)
+        if finding.found:
+            mark, text = "[green]ok[/]", finding.gives
+        else:
+            mark = "[red]missing[/]" if finding.required else "[yellow]absent[/]"
+            text = f"unavailable: {finding.gives}. {finding.remedy}"
+        table.add_row(mark, *(escape(cell) for cell in (finding.name, finding.found, text)))
     return table

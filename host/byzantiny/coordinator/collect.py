@@ -16,17 +16,12 @@ from byzantiny.wire.events import Event, Greeted, Rebooted, Refused, RoundWork, 
 from byzantiny.wire.host import HostSession
 from byzantiny.wire.messages import Reason, Verdict
 
-FORGEABLE = frozenset(
-    {
-        Reason.MALFORMED,
-        Reason.WRONG_LENGTH,
-        Reason.UNKNOWN_DEVICE,
-        Reason.UNKNOWN_KEY,
-        Reason.BAD_TAG,
-        Reason.WRONG_DEVICE,
-    }
-)
-"""Reasons that anybody on the link can cause in a device's name; they must not end its round at once."""
+CERTAIN = frozenset({Reason.WRONG_LAYOUT, Reason.CODE_RANGE, Reason.NORM, Reason.SAMPLES})
+"""Reasons that only the device can cause: its tag is good, for this round's offer, and so is the hash of its codes.
+
+Anything else can be had in its name by whoever can put a frame on its link: with noise, with a captured object of another
+round, arm or run, or with a true manifest over other codes. Such a refusal must not end the device's round at once.
+"""
 FORGERIES_BORNE = 3
 """After so many in a round the link is given up until the next: a device with a wrong key must not hold up others."""
 
@@ -187,7 +182,7 @@ class Collector:
         """Whether a refusal ends the device's round: not if a forger may have caused it, or if it is of another one."""
         if receipt.verdict is not Verdict.REJECTED:
             return receipt.verdict is not Verdict.STALE
-        if receipt.reason not in FORGEABLE:
+        if receipt.reason in CERTAIN:
             return True
         self._forgeries[receipt.client_id] += 1
         return self._forgeries[receipt.client_id] >= FORGERIES_BORNE

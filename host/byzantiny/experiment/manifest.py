@@ -71,7 +71,7 @@ def describe(
             }
             for role in cast.roles
         ],
-        arms=[_arm(name, run, base.seeds[0], network.layout.d) for name, run in experiment.arms.items()],
+        arms=[_arm(name, experiment, network.layout.d) for name in experiment.arms],
         seeds=list(base.seeds),
         rounds=base.rounds,
         broker=broker_kind,
@@ -91,8 +91,9 @@ def dataset_sha256(task: Task) -> str:
     return digest.hexdigest()
 
 
-def _arm(name: str, run: RunConfig, seed: int, d: int) -> ArmInfo:
-    liars = _liars(run, seed)
+def _arm(name: str, experiment: Experiment, d: int) -> ArmInfo:
+    run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
+    liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(
         name=name,
@@ -101,6 +102,7 @@ def _arm(name: str, run: RunConfig, seed: int, d: int) -> ArmInfo:
         attack_start_round=run.attack.start_round if liars else None,
         byzantine=liars,
         defence=[_stage(stage) for stage in stages_of(run, d)],
+        overrides={key: value for key, value in table.items() if key not in ("title", "target", "attack", "defence")},
         target=run.target,
     )
 

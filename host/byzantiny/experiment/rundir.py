@@ -87,10 +87,11 @@ def locked(run_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"{run_dir} cannot be opened ({error.strerror}); check its permissions") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"{run_dir} is being run by another process; wait for it, or stop it with Ctrl-C") from error
         yield
-    except BlockingIOError as error:
-        raise RunError(f"{run_dir} is being run by another process; wait for it, or stop it with Ctrl-C") from error
     finally:
         os.close(descriptor)
 
