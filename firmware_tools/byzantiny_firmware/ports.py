@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.ports import Training
 from byzantiny.records import FirmwareInfo
+from byzantiny_firmware.images import MAX_PAYLOAD as MAX_PAYLOAD
 from byzantiny_firmware.images import compiler_of, image_path
 from byzantiny_firmware.sizes import elf_sizes
 from byzantiny_firmware.unicorn import BoardHandle, start_board

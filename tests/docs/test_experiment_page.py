@@ -1,4 +1,4 @@
-"""docs/experiment.md says what byzantiny.experiment.config checks, key by key; its examples are experiments."""
+"""docs/experiment.md says what byzantiny.experiment.schema checks, key by key; its examples are experiments."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from byzantiny.experiment import config
+from byzantiny.experiment import schema as config
 from byzantiny.experiment.config import parse_experiment
 from byzantiny.experiment.resolve import check_pipeline
 from byzantiny_models.networks import NETWORKS

@@ -58,11 +58,20 @@ def unavailable_reason(group: str, name: str) -> str | None:
     return reason()
 
 
+def largest_payload(group: str, name: str) -> int | None:
+    """Return the largest DATA payload an entry point's devices have buffers for, as its module says; None: any.
+
+    Raises BodyError as `load_from`.
+    """
+    limit: int | None = getattr(sys.modules[load_from(group, name).__module__], "MAX_PAYLOAD", None)
+    return limit
+
+
 def load_from(group: str, name: str) -> Any:
     """Return what an entry point of a group names; raises BodyError naming what is known, or the missing extra."""
     points = {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
     if name not in points:
-        raise BodyError(unknown_name("body" if group == GROUP else group, name, points))
+        raise BodyError(unknown_name("body" if group == GROUP else "body on a serial line", name, points))
     try:
         return points[name].load()
     except ImportError as error:

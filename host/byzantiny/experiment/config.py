@@ -22,13 +22,24 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
 
-from byzantiny.errors import ByzantinyError
-from byzantiny.wire.messages import UART_PAYLOAD_MAX
+from byzantiny.experiment.checks import check_run
+from byzantiny.experiment.errors import ConfigError
+from byzantiny.experiment.schema import (
+    NAME,
+    Attack,
+    ClientGroup,
+    Defence,
+    Link,
+    Mqtt,
+    Partition,
+    Round,
+    RunConfig,
+    Training,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,129 +47,21 @@ else:  # pragma: no cover - the backport has the same interface
     import tomli as tomllib
 
 
-NAME = "^[a-z0-9-]{1,40}$"
-Name = Annotated[str, Meta(pattern=NAME)]
-Prefix = Annotated[str, Meta(pattern="^[a-z0-9-]{1,11}$")]
-Stage = dict[str, Any]
-
-
-class ConfigError(ByzantinyError):
-    """The experiment file cannot be used as it is."""
-
-
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A strict table."""
-
-
-class Training(_Table, frozen=True, kw_only=True):
-    """What every client does in a round; the learning rate is 2^-lr_shift, one code is 2^(shift - 14) of a weight."""
-
-    epochs: Annotated[int, Meta(ge=1, le=255)] = 1
-    lr_shift: Annotated[int, Meta(ge=4, le=14)] = 5
-    shift: Annotated[int, Meta(ge=3, le=12)] = 6
-
-
-class Partition(_Table, frozen=True, kw_only=True):
-    """How the training set is split over the clients."""
-
-    name: Literal["iid", "dirichlet"] = "dirichlet"
-    alpha: Annotated[float, Meta(gt=0)] = 100.0
-    min_samples: Annotated[int, Meta(ge=1)] = 8
-
-
-class Round(_Table, frozen=True, kw_only=True):
-    """When a round begins and ends; 0 means the whole (fleet, cohort)."""
-
-    cohort: Annotated[int, Meta(ge=0)] = 0
-    quorum: Annotated[int, Meta(ge=0)] = 0
-    deadline_s: Annotated[float, Meta(gt=0, le=4_000_000)] = 60.0
-    """On the wire it is a u32 of milliseconds."""
-    l2_bound: Literal["default", "off"] | Annotated[int, Meta(ge=1, lt=1 << 20)] = "default"
-    """Announced to the devices and enforced on the norms the coordinator measured; in steps of the finest tensor."""
-
-
-class ClientGroup(_Table, frozen=True, kw_only=True):
-    """Clients that are alike: `count` of them, named `prefix-01`, `prefix-02`, ..."""
-
-    prefix: Prefix = "dev"
-    count: Annotated[int, Meta(ge=1, le=65535)] = 1
-    body: Name = "native"
-    transport: Literal["memory", "mqtt", "serial"] = "memory"
-    payload_bytes: Literal[64, 128, 240, 512, 1024, 2048, 4096] | None = None
-    board: str | None = None
-    """A board of `boards.toml` (body = "board"); count must be 1."""
-
-
-class Attack(_Table, frozen=True, kw_only=True):
-    """Who is Byzantine and what they do; `params` are the attack's own."""
-
-    name: Name = "none"
-    byzantine: Annotated[int, Meta(ge=0)] | list[str] = 0
-    """A number f (drawn from the seed) or the client ids."""
-    start_round: Annotated[int, Meta(ge=1)] = 1
-    params: dict[str, Any] = {}
-
-
-class Defence(_Table, frozen=True, kw_only=True):
-    """The pipeline, in order; its last stage is the aggregator. `f_declared` is what the defence is told."""
-
-    pipeline: list[Stage] = msgspec.field(default_factory=lambda: [{"name": "mean"}])
-    f_declared: Annotated[int, Meta(ge=0)] = 0
-
-
-class Mqtt(_Table, frozen=True, kw_only=True):
-    """The broker; without a URL a private one is started."""
-
-    broker: str | None = None
-    version: Literal["3.1.1", "5"] = "3.1.1"
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
-
-
-class Link(_Table, frozen=True, kw_only=True):
-    """Faults injected into the memory transport, as probabilities per frame; drawn from the seed, in virtual time."""
-
-    drop: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    duplicate: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    reorder: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    corrupt: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
-
-
-class RunConfig(_Table, frozen=True, kw_only=True):
-    """One arm, fully resolved."""
-
-    schema: Literal["byzantiny.experiment/1"] = "byzantiny.experiment/1"
-    name: Name = "experiment"
-    title: str = ""
-    target: str = ""
-    task: Name = "digits"
-    rounds: Annotated[int, Meta(ge=1)] = 40
-    seeds: Annotated[list[Annotated[int, Meta(ge=0, le=(1 << 62))]], Meta(min_length=1)] = msgspec.field(
-        default_factory=lambda: [1]
-    )
-    keep_updates: bool = False
-    training: Training = Training()
-    partition: Partition = Partition()
-    round: Round = Round()
-    clients: Annotated[list[ClientGroup], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [ClientGroup()])
-    attack: Attack = Attack()
-    defence: Defence = Defence()
-    mqtt: Mqtt = Mqtt()
-    link: Link = Link()
-
-    def client_ids(self) -> list[str]:
-        """Every client, in the order of the groups."""
-        return [client_id for client_id, _ in self.members()]
-
-    def members(self) -> list[tuple[str, ClientGroup]]:
-        """Every client with its group."""
-        return [
-            (f"{group.prefix}-{number:0{max(2, len(str(group.count)))}d}", group)
-            for group in self.clients
-            for number in range(1, group.count + 1)
-        ]
+__all__ = [
+    "Attack",
+    "ClientGroup",
+    "ConfigError",
+    "Defence",
+    "Experiment",
+    "Link",
+    "Mqtt",
+    "Partition",
+    "Round",
+    "RunConfig",
+    "Training",
+    "load_experiment",
+    "parse_experiment",
+]
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +98,7 @@ def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    table.setdefault("name", path.stem)
+    table.setdefault("name", re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-")[:40] or "experiment")
     return parse_experiment(table, where=str(path), overrides=overrides)
 
 
@@ -209,7 +112,7 @@ def parse_experiment(
     >>> parse_experiment({"ronds": 3})
     Traceback (most recent call last):
     ...
-    byzantiny.experiment.config.ConfigError: experiment: unknown key `ronds`; did you mean `rounds`?
+    byzantiny.experiment.errors.ConfigError: experiment: unknown key `ronds`; did you mean `rounds`?
     """
     base = copy.deepcopy(dict(table))
     for dotted, value in (overrides or {}).items():
@@ -227,7 +130,7 @@ def parse_experiment(
             raise ConfigError(f"{at}: `{shared[0]}` is shared by all arms; set it outside [arms]")
         resolved[name] = _convert(_merge(base, arm), at)
     for name, run in resolved.items():
-        _check_run(run, f"{where}: arms.{name}" if arms else where)
+        check_run(run, f"{where}: arms.{name}" if arms else where)
     return Experiment(arms=resolved, source={**base, "arms": arms})
 
 
@@ -288,51 +191,3 @@ def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
             if found is not None:
                 return found
     return None
-
-
-def _check_run(run: RunConfig, where: str) -> None:
-    """What types cannot say."""
-    ids = run.client_ids()
-    if len(set(ids)) != len(ids):
-        raise ConfigError(f"{where}: two groups give the client id `{_first_duplicate(ids)}`; give them other prefixes")
-    too_long = next((client_id for client_id in ids if len(client_id) > 16), None)
-    if too_long:
-        raise ConfigError(f"{where}: client id `{too_long}` has more than 16 characters; shorten the prefix")
-    byzantine = run.attack.byzantine
-    if isinstance(byzantine, list):
-        strangers = [client_id for client_id in byzantine if client_id not in ids]
-        if strangers:
-            raise ConfigError(
-                f"{where}: attack.byzantine names `{strangers[0]}`, which is no client ({ids[0]} .. {ids[-1]})"
-            )
-    elif byzantine > len(ids):
-        raise ConfigError(f"{where}: attack.byzantine = {byzantine}, but there are {len(ids)} clients")
-    for key, value, limit in (
-        ("cohort", run.round.cohort, len(ids)),
-        ("quorum", run.round.quorum, run.round.cohort or len(ids)),
-    ):
-        if value > limit:
-            raise ConfigError(f"{where}: round.{key} = {value} is more than {limit}; 0 means all")
-    for group in run.clients:
-        if group.body == "board" and (group.board is None or group.count != 1 or group.transport != "serial"):
-            raise ConfigError(
-                f'{where}: body = "board" needs `board = NAME` of boards.toml, transport = "serial" and count = 1'
-            )
-        if group.transport == "serial" and (group.payload_bytes or 0) > UART_PAYLOAD_MAX:
-            raise ConfigError(
-                f"{where}: payload_bytes = {group.payload_bytes} of `{group.prefix}` is more than the"
-                f" {UART_PAYLOAD_MAX} of a serial line; lower it"
-            )
-    if any(vars_ > 0 for vars_ in msgspec.structs.astuple(run.link)) and {g.transport for g in run.clients} != {
-        "memory"
-    }:
-        raise ConfigError(f"{where}: [link] injects faults in virtual time, which only the memory transport has")
-
-
-def _first_duplicate(items: list[str]) -> str:
-    seen: set[str] = set()
-    for item in items:
-        if item in seen:
-            return item
-        seen.add(item)
-    return ""

@@ -73,11 +73,15 @@ class Engine:
             manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
             stage = _Stage(experiment, run_dir, task, network, url, {info.name: info for info in manifest.firmware})
-            finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
-        wall_s = round(manifest.wall_s + time.perf_counter() - started, 3)
-        firmware = list(stage.firmware.values())
-        done = msgspec.structs.replace(manifest, firmware=firmware, finished=True, wall_s=wall_s)
-        rundir.write_json(run_dir / rundir.MANIFEST, done.to_dict())
+            finished = False
+            try:
+                finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
+                finished = True
+            finally:
+                wall_s = round(manifest.wall_s + time.perf_counter() - started, 3)
+                firmware = list(stage.firmware.values())
+                done = msgspec.structs.replace(manifest, firmware=firmware, finished=finished, wall_s=wall_s)
+                rundir.write_json(run_dir / rundir.MANIFEST, done.to_dict())
         return finals
 
     def _open_broker(self, experiment: Experiment, stack: ExitStack) -> tuple[str | None, str]:

@@ -12,8 +12,10 @@ import msgspec
 
 from byzantiny.bodies.base import Body, Described, DeviceSpec
 from byzantiny.bodies.port_body import PortBody
+from byzantiny.bodies.ports import GROUP as PORTS
 from byzantiny.bodies.ports import Ports, load_ports
-from byzantiny.bodies.registry import load_body
+from byzantiny.bodies.registry import GROUP as BODIES
+from byzantiny.bodies.registry import largest_payload, load_body
 from byzantiny.coordinator import ClientFacts, Clock, Link, RealClock, VirtualClock
 from byzantiny.experiment.cast import Cast, Role
 from byzantiny.experiment.config import RunConfig
@@ -249,4 +251,10 @@ def _path(name: str | None) -> Path | None:
 
 
 def _payload(role: Role) -> int:
-    return role.group.payload_bytes or PAYLOAD[role.group.transport]
+    """The group's choice, else what both the transport and the body can take."""
+    group = role.group
+    if group.payload_bytes is not None:
+        return group.payload_bytes
+    entry_points = PORTS if group.transport == "serial" else BODIES
+    limit = largest_payload(entry_points, group.body)
+    return min(PAYLOAD[group.transport], limit) if limit else PAYLOAD[group.transport]

@@ -8,6 +8,7 @@ wire, on every body, boards included.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from byzantiny.attacks import AttackContext, UpdateAttack
 from byzantiny.attacks import craft as craft_rows
 from byzantiny.bodies.base import DeviceSpec
-from byzantiny.updates import UpdateBatch, quantize_rows, weighted_squared_norms
+from byzantiny.updates import quantize_rows
 from byzantiny.wire.auth import derive_keys
 from byzantiny.wire.codec import split_update
 from byzantiny.wire.device import DeviceIdentity, DeviceMachine, TrainRequest
@@ -27,6 +28,8 @@ from byzantiny_models.networks import Layout
 from byzantiny_models.rng import Stream, rng_for
 
 Codes = npt.NDArray[np.int8]
+_FINITE = 1e9
+"""An attack may ask for infinity; the wire has nothing beyond 127 steps anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +163,30 @@ def craft(plan: RelayPlan, honest: Codes, offer: Offer, layout: Layout, client_i
     own = honest.astype(np.float64)[None, :]
     context = AttackContext(honest=None, own=own, n=1, f=1, rng=rng, round_num=offer.round_num)
     rows = craft_rows(plan.attack, context)
-    codes = quantize_rows(rows, rng)
     if plan.fit_bound and offer.l2_bound:
-        codes = _fit(codes, offer, layout, rng)
-    row: Codes = codes[0]
+        rows = fit_rows(rows, offer.l2_bound, layout, offer.shifts)
+    row: Codes = quantize_rows(rows, rng)[0]
     return row
 
 
-def _fit(codes: Codes, offer: Offer, layout: Layout, rng: np.random.Generator) -> Codes:
-    """Scale a row that exceeds the bound down to it, keeping its direction (SR keeps it unbiased)."""
-    batch = UpdateBatch.from_rows(codes, layout=layout, shifts=offer.shifts)
-    norm = float(np.sqrt(np.float64(weighted_squared_norms(batch)[0])))
-    if norm <= offer.l2_bound:
-        return codes
-    return quantize_rows(codes.astype(np.float64) * (offer.l2_bound / norm), rng)
+def fit_rows(
+    rows: npt.NDArray[np.float64], bound: int, layout: Layout, shifts: tuple[int, ...]
+) -> npt.NDArray[np.float64]:
+    """Scale every row that is longer than the bound (in steps of the finest tensor) down to it, keeping its direction.
+
+    Before the grid, not after: saturation at +-127 would bend the direction, and a weaker adversary is a flattering one.
+    The sum is exact (`fsum`), so that the result is the same on every machine.
+
+    >>> from byzantiny_models.networks import TensorSpec
+    >>> layout = Layout((TensorSpec("w", (2,), "int16", 14),))
+    >>> fit_rows(np.array([[300.0, -400.0], [3.0, 4.0]]), 5, layout, (6,)).tolist()
+    [[3.0, -4.0], [3.0, 4.0]]
+    """
+    exponents = layout.exponents(shifts)
+    steps = np.repeat([2.0 ** (e - min(exponents)) for e in exponents], [t.elements for t in layout.tensors])
+    fitted = np.clip(rows, -_FINITE, _FINITE)
+    for row in fitted:
+        norm = math.sqrt(math.fsum((row * steps) ** 2))
+        if norm > bound:
+            row *= bound / norm
+    return fitted

@@ -1,0 +1,73 @@
+"""What the types of an experiment cannot say: ids, counts that depend on each other, bodies and links that fit together."""
+
+from __future__ import annotations
+
+import msgspec
+
+from byzantiny.experiment.errors import ConfigError
+from byzantiny.experiment.schema import ClientGroup, RunConfig
+from byzantiny.wire.messages import UART_PAYLOAD_MAX
+
+
+def check_run(run: RunConfig, where: str) -> None:
+    """Check one arm; raises ConfigError with the value, the limit and the remedy."""
+    ids = run.client_ids()
+    _check_ids(ids, where)
+    _check_attack(run, ids, where)
+    _check_round(run, len(ids), where)
+    for group in run.clients:
+        _check_group(group, where)
+    faulty = any(probability > 0 for probability in msgspec.structs.astuple(run.link))
+    if faulty and {group.transport for group in run.clients} != {"memory"}:
+        raise ConfigError(f"{where}: [link] injects faults in virtual time, which only the memory transport has")
+
+
+def _check_ids(ids: list[str], where: str) -> None:
+    twice = _first_duplicate(ids)
+    if twice is not None:
+        raise ConfigError(f"{where}: two groups give the client id `{twice}`; give them other prefixes")
+    too_long = next((client_id for client_id in ids if len(client_id) > 16), None)
+    if too_long is not None:
+        raise ConfigError(f"{where}: client id `{too_long}` has more than 16 characters; shorten the prefix")
+
+
+def _check_attack(run: RunConfig, ids: list[str], where: str) -> None:
+    byzantine = run.attack.byzantine
+    if isinstance(byzantine, int):
+        if byzantine > len(ids):
+            raise ConfigError(f"{where}: attack.byzantine = {byzantine}, but there are {len(ids)} clients")
+        return
+    twice = _first_duplicate(byzantine)
+    if twice is not None:
+        raise ConfigError(f"{where}: attack.byzantine names `{twice}` twice; name it once")
+    stranger = next((client_id for client_id in byzantine if client_id not in ids), None)
+    if stranger is not None:
+        raise ConfigError(f"{where}: attack.byzantine names `{stranger}`, which is no client ({ids[0]} .. {ids[-1]})")
+
+
+def _check_round(run: RunConfig, n: int, where: str) -> None:
+    cohort, quorum = run.round.cohort, run.round.quorum
+    for key, value, limit in (("cohort", cohort, n), ("quorum", quorum, cohort or n)):
+        if value > limit:
+            raise ConfigError(f"{where}: round.{key} = {value} is more than {limit}; 0 means all")
+
+
+def _check_group(group: ClientGroup, where: str) -> None:
+    if group.body == "board" and (group.board is None or group.count != 1 or group.transport != "serial"):
+        raise ConfigError(
+            f'{where}: body = "board" needs `board = NAME` of boards.toml, transport = "serial" and count = 1'
+        )
+    if group.transport == "serial" and (group.payload_bytes or 0) > UART_PAYLOAD_MAX:
+        raise ConfigError(
+            f"{where}: payload_bytes = {group.payload_bytes} of `{group.prefix}` is more than the"
+            f" {UART_PAYLOAD_MAX} of a serial line; lower it"
+        )
+
+
+def _first_duplicate(items: list[str]) -> str | None:
+    seen: set[str] = set()
+    for item in items:
+        if item in seen:
+            return item
+        seen.add(item)
+    return None

@@ -1,0 +1,128 @@
+"""The tables of an experiment file as strict structs: what there is, its type, its range, its default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+NAME = "^[a-z0-9-]{1,40}$"
+Name = Annotated[str, Meta(pattern=NAME)]
+Prefix = Annotated[str, Meta(pattern="^[a-z0-9-]{1,11}$")]
+Stage = dict[str, Any]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A strict table."""
+
+
+class Training(_Table, frozen=True, kw_only=True):
+    """What every client does in a round; the learning rate is 2^-lr_shift, one code is 2^(shift - 14) of a weight."""
+
+    epochs: Annotated[int, Meta(ge=1, le=255)] = 1
+    lr_shift: Annotated[int, Meta(ge=4, le=14)] = 5
+    shift: Annotated[int, Meta(ge=3, le=12)] = 6
+
+
+class Partition(_Table, frozen=True, kw_only=True):
+    """How the training set is split over the clients."""
+
+    name: Literal["iid", "dirichlet"] = "dirichlet"
+    alpha: Annotated[float, Meta(gt=0)] = 100.0
+    min_samples: Annotated[int, Meta(ge=1)] = 8
+
+
+class Round(_Table, frozen=True, kw_only=True):
+    """When a round begins and ends; 0 means the whole (fleet, cohort)."""
+
+    cohort: Annotated[int, Meta(ge=0)] = 0
+    quorum: Annotated[int, Meta(ge=0)] = 0
+    deadline_s: Annotated[float, Meta(gt=0, le=4_000_000)] = 60.0
+    """On the wire it is a u32 of milliseconds."""
+    l2_bound: Literal["default", "off"] | Annotated[int, Meta(ge=1, lt=1 << 20)] = "default"
+    """Announced to the devices and enforced on the norms the coordinator measured; in steps of the finest tensor."""
+
+
+class ClientGroup(_Table, frozen=True, kw_only=True):
+    """Clients that are alike: `count` of them, named `prefix-01`, `prefix-02`, ..."""
+
+    prefix: Prefix = "dev"
+    count: Annotated[int, Meta(ge=1, le=65535)] = 1
+    body: Name = "native"
+    transport: Literal["memory", "mqtt", "serial"] = "memory"
+    payload_bytes: Literal[64, 128, 240, 512, 1024, 2048, 4096] | None = None
+    board: str | None = None
+    """A board of `boards.toml` (body = "board"); count must be 1."""
+
+
+class Attack(_Table, frozen=True, kw_only=True):
+    """Who is Byzantine and what they do; `params` are the attack's own."""
+
+    name: Name = "none"
+    byzantine: Annotated[int, Meta(ge=0)] | list[str] = 0
+    """A number f (drawn from the seed) or the client ids."""
+    start_round: Annotated[int, Meta(ge=1)] = 1
+    params: dict[str, Any] = {}
+
+
+class Defence(_Table, frozen=True, kw_only=True):
+    """The pipeline, in order; its last stage is the aggregator. `f_declared` is what the defence is told."""
+
+    pipeline: list[Stage] = msgspec.field(default_factory=lambda: [{"name": "mean"}])
+    f_declared: Annotated[int, Meta(ge=0)] = 0
+
+
+class Mqtt(_Table, frozen=True, kw_only=True):
+    """The broker; without a URL a private one is started."""
+
+    broker: str | None = None
+    version: Literal["3.1.1", "5"] = "3.1.1"
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+class Link(_Table, frozen=True, kw_only=True):
+    """Faults injected into the memory transport, as probabilities per frame; drawn from the seed, in virtual time."""
+
+    drop: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    duplicate: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    reorder: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    corrupt: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+
+
+class RunConfig(_Table, frozen=True, kw_only=True):
+    """One arm, fully resolved."""
+
+    schema: Literal["byzantiny.experiment/1"] = "byzantiny.experiment/1"
+    name: Name = "experiment"
+    title: str = ""
+    target: str = ""
+    task: Name = "digits"
+    rounds: Annotated[int, Meta(ge=1)] = 40
+    seeds: Annotated[list[Annotated[int, Meta(ge=0, le=(1 << 62))]], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: [1]
+    )
+    keep_updates: bool = False
+    training: Training = Training()
+    partition: Partition = Partition()
+    round: Round = Round()
+    clients: Annotated[list[ClientGroup], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [ClientGroup()])
+    attack: Attack = Attack()
+    defence: Defence = Defence()
+    mqtt: Mqtt = Mqtt()
+    link: Link = Link()
+
+    def client_ids(self) -> list[str]:
+        """Every client, in the order of the groups."""
+        return [client_id for client_id, _ in self.members()]
+
+    def members(self) -> list[tuple[str, ClientGroup]]:
+        """Every client with its group."""
+        return [
+            (f"{group.prefix}-{number:0{max(2, len(str(group.count)))}d}", group)
+            for group in self.clients
+            for number in range(1, group.count + 1)
+        ]
