@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
+from byzantiny.experiment import config as loader
 from byzantiny.experiment import schema as config
 from byzantiny.experiment.config import parse_experiment
 from byzantiny.experiment.resolve import check_pipeline
@@ -146,7 +147,7 @@ def test_every_table_of_the_configuration_is_on_the_page():
 
 def test_the_keys_that_arms_share_are_on_the_page():
     (sentence,) = (line for line in TEXT.splitlines() if line.startswith("An arm may not set "))
-    assert all(f"`{key}`" in sentence for key in config._SHARED)
+    assert all(f"`{key}`" in sentence for key in loader._SHARED)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
