@@ -50,12 +50,7 @@ class Engine:
         started = time.perf_counter()
         task = load_task(_known_task(experiment.base.task))
         network = task.network
-        before = rundir.load_manifest(run_dir) if (run_dir / rundir.MANIFEST).exists() else None
-        if before is not None and before.config_sha256 != experiment.sha256:
-            raise rundir.RunError(
-                f"{run_dir / rundir.CONFIG} is not what this run began with (its manifest has another config_sha256); "
-                "restore it, or start a new run"
-            )
+        before = rundir.begun(run_dir, experiment)
         if before is not None and before.finished:
             held = [
                 rundir.load_final(rundir.arm_dir(run_dir, arm.name, seed))

@@ -45,6 +45,7 @@ class _Recorded:
 def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
     """Run again in a temporary directory and compare every closed round. Raises RunError and ConfigError."""
     experiment = rundir.load_config(run_dir)
+    rundir.begun(run_dir, experiment)
     recorded = {
         (arm, seed): _read(rundir.arm_dir(run_dir, arm, seed))
         for seed in experiment.base.seeds

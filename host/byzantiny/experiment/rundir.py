@@ -76,6 +76,19 @@ def load_manifest(run_dir: Path) -> Manifest:
         raise RunError(f"{path} cannot be read ({error}); restore it, or delete it and resume the run") from error
 
 
+def begun(run_dir: Path, experiment: Experiment) -> Manifest | None:
+    """Return the manifest of a run that has begun, None of one that has not. Raises RunError if its config was changed."""
+    if not (run_dir / MANIFEST).exists():
+        return None
+    manifest = load_manifest(run_dir)
+    if manifest.config_sha256 != experiment.sha256:
+        raise RunError(
+            f"{run_dir / CONFIG} is not what this run began with (its manifest has another config_sha256); "
+            "restore it, or start a new run"
+        )
+    return manifest
+
+
 @contextmanager
 def locked(run_dir: Path) -> Iterator[None]:
     """Keep every other process off the run while the block runs; the kernel lets go however this process ends.
