@@ -1,0 +1,104 @@
+"""What every command prints, for people and for machines."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from byzantiny.cli.listing import KINDS
+
+Cli = Callable[..., Any]
+COMMANDS = ["demo", "run", "resume", "report", "reproduce", "list", "doctor", "firmware", "board"]
+
+
+def test_help_names_every_command(cli: Cli) -> None:
+    said = cli("--help")
+    assert (said.status, said.err) == (0, "")
+    for command in COMMANDS:
+        assert f" {command} " in said.out
+    assert cli("-h").out == said.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_command_has_help(command: str, option: str, cli: Cli) -> None:
+    said = cli(command, option)
+    assert (said.status, said.err) == (0, "")
+    assert f"byzantiny {command}" in said.out
+
+
+def test_the_version_is_the_packages(cli: Cli) -> None:
+    assert cli("--version").out == f"byzantiny {importlib.metadata.version('byzantiny')}\n"
+
+
+@pytest.mark.parametrize("kind", [None, *KINDS])
+@pytest.mark.parametrize("command", ["list", "ls"])
+def test_listings_come_as_tables_and_as_json(command: str, kind: str | None, cli: Cli) -> None:
+    arguments = [command] if kind is None else [command, kind]
+    said = cli(*arguments)
+    assert (said.status, said.err) == (0, "")
+    listed = json.loads(cli(*arguments, "--json").out)
+    assert list(listed) == (list(KINDS) if kind is None else [kind])
+    for rows in listed.values():
+        for row in rows:
+            assert row["name"] in said.out
+
+
+def test_an_unknown_kind_names_the_nearest(cli: Cli) -> None:
+    assert "did you mean `attacks`?" in cli("list", "attack").refusal
+
+
+def test_the_doctor_says_what_is_there_in_both_forms(cli: Cli) -> None:
+    said = cli("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(said.out)}
+    assert said.status == 0
+    assert findings["numpy"]["found"] == importlib.metadata.version("numpy")
+    assert "numpy" in findings["bodies"]["found"]
+    assert all(finding["found"] or finding["remedy"] for finding in findings.values())
+    assert "numpy" in cli("doctor").out
+
+
+def test_a_run_without_a_terminal_prints_plain_lines(cli: Cli, experiment: Path, digits: None) -> None:
+    said = cli("run", experiment)
+    assert (said.status, said.err) == (0, "")
+    assert "\x1b" not in said.out
+    assert "\r" not in said.out
+    assert said.out.splitlines()[0] == "[1/1] main, seed 1: 2 rounds"
+    assert "round 2/2, accuracy" in said.out
+
+
+def test_a_run_as_json_is_one_object_and_nothing_else(cli: Cli, experiment: Path, digits: None) -> None:
+    said = cli("run", experiment, "--json", "--set", "seeds=[1,2]")
+    assert (said.status, said.err) == (0, "")
+    value = json.loads(said.out)
+    assert said.out.count("\n") == 1
+    assert 0.0 < value["arms"]["main"]["accuracy"] <= 1.0
+    run_dir = Path(value["run"])
+    assert (run_dir / "report.html").is_file()
+    assert json.loads(cli("report", run_dir, "--json").out)["arms"] == value["arms"]
+    assert json.loads(cli("reproduce", run_dir, "--json").out)["identical"] is True
+
+
+@pytest.mark.usefixtures("unicorn", "mosquitto", "digits")
+def test_the_demo_as_json_is_one_object_with_an_accuracy_for_each_arm(process: Cli) -> None:
+    said = process("demo", "--json", "--rounds", "2")
+    assert (said.status, said.err) == (0, "")
+    value = json.loads(said.out)
+    assert said.out.count("\n") == 1
+    assert set(value["arms"]) == {"mean-clean", "mean-attacked", "median-attacked"}
+    assert all(0.0 <= arm["accuracy"] <= 1.0 for arm in value["arms"].values())
+    assert Path(value["run"]).name.startswith("demo-")
+    assert value["wall_s"] > 0
+
+
+@pytest.mark.usefixtures("unicorn", "mosquitto", "digits")
+def test_the_demo_runs_every_arm_with_every_seed(process: Cli, tmp_path: Path) -> None:
+    said = process("demo", "--seeds", "2", "--rounds", "2")
+    assert (said.status, said.err) == (0, "")
+    assert len(list(tmp_path.glob("runs/demo-*/arms/*/seed-*/final.json"))) == 6
+    assert "\x1b" not in said.out
