@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from byzantiny.aggregators import Mean, Median, load_aggregators
+from byzantiny.aggregators import AGGREGATORS, Mean, Median, load_aggregators
 from byzantiny.attacks import SignFlip, load_attacks
 from byzantiny.preaggregators import NormClip, load_preaggregators
 from byzantiny.screening import load_screening
 from byzantiny.testing import check_aggregator, check_attack, check_preaggregator, check_screen
 from byzantiny.updates import PipelineError
-from byzantiny.updates.rules import load_zoo
+from byzantiny.updates.rules import RuleInfo, load_zoo
 
 REQUIRED = {"norm-clip": {"bound": 300}}
 """What a rule cannot be built without."""
@@ -80,9 +80,52 @@ class NeverRaises(Breach):
         return Mean().apply(batch, state, rng)
 
 
+@dataclass(frozen=True)
+class Rounds(Mean):
+    """Its card claims the mean's properties; truncating to even steps keeps none but the order."""
+
+    def apply(self, batch, state, rng):
+        aggregate, state = Mean.apply(self, batch, state, rng)
+        if not batch.exact:
+            return replace(aggregate, values=np.trunc(aggregate.values / 2) * 2), state
+        return replace(aggregate, numerator=np.trunc(aggregate.values / 2).astype(np.int64) * 2 * batch.n), state
+
+
+class RoundsEquivariantly(Rounds):
+    info: ClassVar[RuleInfo] = replace(Mean.info, keeps=frozenset({"permutation", "scale"}))
+
+
+class RoundsInSecret(Rounds):
+    info: ClassVar[RuleInfo] = replace(Mean.info, keeps=frozenset({"permutation", "mean"}))
+
+
+@dataclass(frozen=True)
+class ClaimsAHull(Mean):
+    """A mean that says the honest values bound it."""
+
+    f: int = 0
+    info: ClassVar[RuleInfo] = replace(Mean.info, hull_steps=1.0)
+
+    @property
+    def min_clients(self):
+        return 2 * self.f + 1
+
+
+@dataclass(frozen=True)
+class ReadsFloatsOtherwise(Mean):
+    def apply(self, batch, state, rng):
+        aggregate, state = Mean.apply(self, batch, state, rng)
+        return aggregate if batch.exact else replace(aggregate, values=aggregate.values + 1), state
+
+
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
+        (Rounds, "equal rows, another aggregate"),
+        (RoundsEquivariantly, "no scale equivariance"),
+        (RoundsInSecret, "it is not the mean"),
+        (ReadsFloatsOtherwise, "float rows disagree"),
+        (ClaimsAHull, "outside the honest values"),
         (FavoursTheFirst, "order matters"),
         (Forgets, "equal inputs, different results"),
         (NeverRaises, "fewer than min_clients"),
@@ -124,5 +167,10 @@ def test_a_rule_from_an_entry_point_joins_the_zoo(monkeypatch):
             return Mean
 
     monkeypatch.setattr("byzantiny.updates.rules.entry_points", lambda group: [Point()])
-    assert list(load_aggregators()) == ["mean", "median", "theirs"]
+    assert list(load_aggregators()) == [*AGGREGATORS, "theirs"]
     assert np.all([callable(rule) for rule in load_aggregators().values()])
+
+
+def test_a_card_cannot_claim_an_unknown_property():
+    with pytest.raises(PipelineError, match="known properties: permutation, identity"):
+        replace(Mean.info, keeps=frozenset({"optimal"}))

@@ -38,6 +38,7 @@ class Mean:
         breakdown="0",
         cost="O(n d)",
         paper="McMahan et al., AISTATS 2017, arXiv 1602.05629",
+        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
     )
 
     @property

@@ -42,6 +42,8 @@ class Median:
         breakdown="floor((n-1)/2) / n",
         cost="O(n d)",
         paper="Yin et al., ICML 2018, arXiv 1803.01498",
+        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale"}),
+        hull_steps=0,
     )
 
     def __post_init__(self) -> None:

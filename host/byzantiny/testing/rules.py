@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,16 @@ from byzantiny.aggregators import Aggregator
 from byzantiny.federation import ServerState
 from byzantiny.preaggregators import PreAggregator
 from byzantiny.screening import Screen
-from byzantiny.updates import Aggregate, AggregationError, AnyAggregate, Diagnostics, Layout, TensorSpec, UpdateBatch
+from byzantiny.updates import (
+    Aggregate,
+    AggregationError,
+    AnyAggregate,
+    Diagnostics,
+    InvalidBatchError,
+    Layout,
+    TensorSpec,
+    UpdateBatch,
+)
 
 LAYOUT = Layout((TensorSpec("kernel", (5, 13), "int16", 14), TensorSpec("bias", (5,), "int32", 12)))
 """70 coordinates, two formats: one block of columns and a bit."""
@@ -23,7 +33,8 @@ SHIFTS = (5, 3)
 def check_aggregator(factory: Callable[[], Aggregator], *, permutation_invariant: bool = True) -> None:
     """Raise AssertionError unless the aggregator keeps the contract of `byzantiny.aggregators.Aggregator`.
 
-    `permutation_invariant=False` is for rules that trust one row by its place.
+    What the rule's card claims (`keeps`, `hull_steps`) is tested too. `permutation_invariant=False` is for rules that
+    trust one row by its place.
 
     >>> from byzantiny.aggregators import Median
     >>> check_aggregator(lambda: Median(f=2))
@@ -35,11 +46,18 @@ def check_aggregator(factory: Callable[[], Aggregator], *, permutation_invariant
         assert aggregate.d == batch.d, f"{rule.name}: {aggregate.d} coordinates of {batch.d}"
         assert np.isfinite(aggregate.values).all(), f"{rule.name}: not finite"
         _check_diagnostics(rule.name, aggregate.diagnostics, batch.n)
-        if permutation_invariant:
+        if permutation_invariant and "permutation" in rule.info.keeps:
             shuffled, _ = factory().apply(_reversed(batch), rule.init(LAYOUT), rng=_rng())
             tolerance = 0 if isinstance(aggregate, Aggregate) else 1e-9
             assert np.allclose(shuffled.values, aggregate.values, rtol=0, atol=tolerance), f"{rule.name}: order matters"
-    _check_identical_rows(factory)
+    _check_float_rows(factory)
+    if "identity" in rule.info.keeps:
+        _check_identical_rows(factory)
+    _check_equivariances(factory)
+    if "mean" in rule.info.keeps:
+        _check_mean_without_liars(factory)
+    if rule.info.hull_steps is not None:
+        _check_honest_hull(factory)
     _check_limit(rule)
 
 
@@ -132,6 +150,69 @@ def _check_identical_rows(factory: Callable[[], Aggregator]) -> None:
     row = _rng().integers(-127, 128, LAYOUT.d).astype(np.int8)
     aggregate, _ = rule.apply(_batch(np.tile(row, (n, 1))), rule.init(LAYOUT), rng=_rng())
     assert np.allclose(aggregate.values, row, rtol=0, atol=1e-9), f"{rule.name}: equal rows, another aggregate"
+
+
+def _check_float_rows(factory: Callable[[], Aggregator]) -> None:
+    """The same rows as float64 give the same aggregate, or are refused as rows the rule cannot read."""
+    rule = factory()
+    for batch in _batches(rule):
+        exact = _values(factory, batch.rows)
+        floats = UpdateBatch.from_rows(batch.rows.astype(np.float64), LAYOUT, SHIFTS)
+        try:
+            aggregate, _ = rule.apply(floats, rule.init(LAYOUT), rng=_rng())
+        except InvalidBatchError:
+            return
+        assert np.allclose(aggregate.values, exact, rtol=1e-9, atol=1e-9), f"{rule.name}: float rows disagree"
+
+
+def _check_equivariances(factory: Callable[[], Aggregator]) -> None:
+    """Rows in -40 .. 40 (some columns full of ties), so that what is done to them stays on the grid."""
+    rule, rng = factory(), _rng()
+    moved = rng.integers(-40, 41, LAYOUT.d).astype(np.int8)
+    variants: dict[str, Callable[[Any], Any]] = {
+        "translation": lambda x: x + moved,
+        "negation": lambda x: -x,
+        "scale": lambda x: 3 * x,
+    }
+    for n in (rule.min_clients, rule.min_clients + 1, rule.min_clients + 6):
+        rows = rng.integers(-40, 41, (n, LAYOUT.d)).astype(np.int8)
+        rows[:, ::3] = rng.integers(-1, 2, rows[:, ::3].shape)
+        plain = _values(factory, rows)
+        for name, change in variants.items():
+            if name in rule.info.keeps:
+                changed = _values(factory, change(rows))
+                assert np.allclose(changed, change(plain), rtol=1e-9, atol=1e-9), f"{rule.name}: no {name} equivariance"
+
+
+def _check_mean_without_liars(factory: Callable[[], Aggregator]) -> None:
+    rule = factory()
+    if "f" in {field.name for field in fields(rule)}:  # type: ignore[arg-type]
+        rule = replace(rule, f=0)  # type: ignore[type-var]
+    rows = _rng().integers(-127, 128, (rule.min_clients + 4, LAYOUT.d)).astype(np.int8)
+    values = _values(lambda: rule, rows)
+    assert np.allclose(values, rows.mean(axis=0), rtol=0, atol=1e-9), f"{rule.name}: with f = 0 it is not the mean"
+
+
+def _check_honest_hull(factory: Callable[[], Aggregator]) -> None:
+    """At the limit, whatever a small adversary tries, f liars cannot take it out of the hull the card claims."""
+    rng, slack = _rng(), factory().info.hull_steps or 0
+    for f in (1, 2, 4):
+        rule = replace(factory(), f=f)  # type: ignore[type-var]
+        for n in (rule.min_clients, rule.min_clients + 3):
+            for spread in (0, 1, 60):
+                honest = rng.integers(-spread, spread + 1, (n - f, LAYOUT.d)).astype(np.int8)
+                low, high = honest.min(axis=0).astype(int), honest.max(axis=0).astype(int)
+                for lie in (low + 254, low - 254, high + 1, low - 1, high, 2 * low - high):
+                    liars = np.tile(np.clip(lie, -127, 127), (f, 1))
+                    values = _values(lambda rule=rule: rule, np.concatenate([honest, liars]))  # type: ignore[misc]
+                    reached = max(float((low - values).max()), float((values - high).max()))
+                    assert reached <= slack + 1e-9, f"{rule.name}: {reached} steps outside the honest values"
+
+
+def _values(factory: Callable[[], Aggregator], rows: NDArray[np.int8]) -> NDArray[np.float64]:
+    rule = factory()
+    aggregate, _ = rule.apply(_batch(rows.astype(np.int8)), rule.init(LAYOUT), rng=_rng())
+    return aggregate.values
 
 
 def _check_limit(rule: Any) -> None:

@@ -13,9 +13,27 @@ State: TypeAlias = Any
 """What a rule carries from round to round: None, numbers, strings, bytes, NumPy arrays, and lists and dicts of them."""
 
 
+PROPERTIES: Mapping[str, str] = {
+    "permutation": "the order of the rows does not matter",
+    "identity": "equal rows give that row",
+    "translation": "a vector added to every row is added to the aggregate",
+    "negation": "the aggregate of the negated rows is the negated aggregate",
+    "scale": "rows times a positive factor give the aggregate times that factor",
+    "mean": "with f = 0 it is the mean",
+}
+"""What a card may claim for an aggregator; `byzantiny.testing` tests what it claims."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuleInfo:
-    """The card of a rule: what it computes, how far it may be trusted, what it costs, who published it."""
+    """The card of a rule: what it computes, how far it may be trusted, what it costs, who published it.
+
+    `keeps` are names of PROPERTIES. `hull_steps`: how far, in grid steps, a coordinate of the aggregate may lie
+    outside the honest values while at most `f` rows lie; None: the honest values do not bound it.
+
+    Raises:
+        PipelineError: `keeps` names no property.
+    """
 
     name: str
     formula: str
@@ -23,6 +41,15 @@ class RuleInfo:
     breakdown: str
     cost: str
     paper: str
+    keeps: frozenset[str] = frozenset({"permutation", "identity"})
+    hull_steps: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.keeps <= PROPERTIES.keys():
+            raise PipelineError(
+                f"{self.name}: its card claims {sorted(self.keeps - PROPERTIES.keys())}; "
+                f"known properties: {', '.join(PROPERTIES)}"
+            )
 
 
 def require_clients(rule: str, n: int, least: int, because: str) -> None:
