@@ -25,7 +25,7 @@ from byzantiny.coordinator import ClientFacts, Coordinator, Link, RealClock, Sur
 from byzantiny.experiment import rundir
 from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.engine import Engine
-from byzantiny.experiment.events import ignore
+from byzantiny.experiment.events import Event, Notice
 from byzantiny.experiment.resolve import make_federation, make_plan
 from byzantiny.fleet import Fleet, FleetThread, Member, Relay, RelayPlan
 from byzantiny.transport.mqtt import MqttTransport
@@ -38,15 +38,36 @@ SEED = 1
 FLEET = "survivor"
 
 
+class Heart:
+    """Says through a pipe, once, that a round is open: its nonce is drawn, or it is told of as one left open."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._pipe: int | None = order["heart"] if order.get("within_a_round") else None
+
+    def beat(self) -> None:
+        if self._pipe is not None:
+            os.write(self._pipe, b".")
+            self._pipe = None
+
+    def entropy(self, count: int) -> bytes:
+        if count == 16:
+            self.beat()
+        return os.urandom(count)
+
+    def listener(self, event: Event) -> None:
+        if isinstance(event, Notice) and event.text.startswith("going on"):
+            self.beat()
+
+
 def engine(order: dict[str, Any]) -> None:
     """Everything in one process: coordinator, fleet, bodies."""
-    run_dir = Path(order["run_dir"])
-    Engine(ignore, broker=order["broker"]).run(rundir.load_config(run_dir), run_dir)
+    run_dir, heart = Path(order["run_dir"]), Heart(order)
+    Engine(heart.listener, entropy=heart.entropy, broker=order["broker"]).run(rundir.load_config(run_dir), run_dir)
 
 
 def coordinator(order: dict[str, Any]) -> None:
     """The coordinator alone; its fleet is another process."""
-    run_dir = Path(order["run_dir"])
+    run_dir, heart = Path(order["run_dir"]), Heart(order)
     experiment = rundir.load_config(run_dir)
     arm, run = next(iter(experiment.arms.items()))
     task = load_task(run.task)
@@ -59,10 +80,10 @@ def coordinator(order: dict[str, Any]) -> None:
             keys={role.client_id: derive_keys(role.secret) for role in cast.roles},
             clients={role.client_id: ClientFacts("native", "mqtt", role.byzantine) for role in cast.roles},
             evaluate=lambda _: 0.5,
-            entropy=os.urandom,
+            entropy=heart.entropy,
             instructions=dict,
             stop=lambda: False,
-            notice=lambda _: None,
+            notice=lambda text: heart.listener(Notice(text)),
             on_round=lambda _: None,
             links={role.client_id: Link(max_payload=4096) for role in cast.roles},
             poll_s=0.05,
@@ -112,7 +133,7 @@ def obey(order: dict[str, Any]) -> int:
         status = 1
         try:
             os.close(ended)
-            WHAT[order["what"]](order)
+            WHAT[order["what"]]({**order, "heart": end})
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -122,6 +143,8 @@ def obey(order: dict[str, Any]) -> int:
     os.close(end)
     try:
         if order["kill_after_s"] is not None:
+            if order.get("within_a_round"):
+                os.read(ended, 1)
             select.select([ended], [], [], order["kill_after_s"])
             os.kill(child, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -359,7 +359,7 @@ def test_frames_of_an_unknown_device_reach_no_session(
 
 
 def test_an_update_from_outside_the_cohort_is_refused_as_that(tmp_path: Path, stage: Stage) -> None:
-    """It was offered round 1 and has a session; in round 2 it is not drawn, but a colluder tells it the offer."""
+    """It took part in round 1 and has a session; in round 2 it is not drawn, but a colluder tells it the offer."""
     run_dir = tmp_path / "run"
     told: list[Manifest] = []
 
@@ -382,9 +382,9 @@ def test_an_update_from_outside_the_cohort_is_refused_as_that(tmp_path: Path, st
             return out
 
     cohorts = {("main", 1): {1: tuple(sorted([*HONEST, EVIL])), 2: tuple(HONEST)}}
-    stage.run(silent, kind=Colluder, cohorts=cohorts)
+    stage.run(lambda right: [right], kind=Colluder, cohorts=cohorts)
     assert told
-    assert judged(run_dir) == Counter({"REJECTED:NOT_IN_COHORT": 1})
+    assert judged(run_dir) == Counter({"ACCEPTED": 1, "REJECTED:NOT_IN_COHORT": 1})
     (row,) = [row for row in rows(run_dir, "clients") if row["client_id"] == EVIL and row["round_num"] == 2]
     assert row["refusals"] == {"rejected:not_in_cohort": 1}
     assert rows(run_dir, "rounds")[1]["accepted"] == len(HONEST)

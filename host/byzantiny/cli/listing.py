@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from byzantiny.aggregators import load_aggregators
 from byzantiny.attacks import load_attacks
@@ -23,10 +24,23 @@ from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import TASKS
 
 Rows = list[dict[str, str]]
+MOST_COLUMNS = 5
 
 
 def _cards(zoo: dict[str, Callable[..., Any]]) -> Rows:
-    return [{key: str(value) for key, value in dataclasses.asdict(rule.info).items()} for rule in zoo.values()]  # type: ignore[attr-defined]
+    cards = [dataclasses.asdict(rule.info) for rule in zoo.values()]  # type: ignore[attr-defined]
+    return [{key: _text(value) for key, value in card.items()} for card in cards]
+
+
+def _text(value: object) -> str:
+    """Return a card's field as text: a set in order, what does not apply as nothing.
+
+    >>> _text(frozenset({"b", "a"})), _text(None), _text("O(n d)")
+    ('a, b', '', 'O(n d)')
+    """
+    if isinstance(value, frozenset | set | tuple | list):
+        return ", ".join(sorted(map(str, value)))
+    return "" if value is None else str(value)
 
 
 def _networks() -> Rows:
@@ -64,7 +78,20 @@ def print_listing(what: str | None, *, json: bool) -> None:
         return
     console = Console()
     for name, rows in chosen.items():
-        console.print(_table(name, rows))
+        console.print(_cards_as_text(name, rows) if rows and len(rows[0]) > MOST_COLUMNS else _table(name, rows))
+
+
+def _cards_as_text(title: str, rows: Rows) -> Table:
+    """One field a line: a dozen columns would fold every word on a terminal of 80."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column("field", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    for row in rows:
+        table.add_row(f"[bold]{row['name']}[/]")
+        for key, value in row.items():
+            if key != "name" and value:
+                table.add_row(f"  {key.replace('_', ' ')}", Text(value))
+    return table
 
 
 def _table(title: str, rows: Rows) -> Table:
