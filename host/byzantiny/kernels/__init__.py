@@ -8,6 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.kernels import native, reference
+from byzantiny.kernels.geometry import (
+    float_nearest_sum,
+    float_row_sum,
+    float_squared_distances,
+    float_squared_distances_to,
+    float_weighted_sum,
+    gram,
+    inner_products,
+    subset_sums,
+)
 from byzantiny.kernels.native import Backend, KernelError
 from byzantiny.kernels.reference import float_column_sum
 from byzantiny.kernels.tiles import TILE, empty_tiles, from_tiles
@@ -99,9 +109,17 @@ __all__ = [
     "column_sum",
     "empty_tiles",
     "float_column_sum",
+    "float_nearest_sum",
+    "float_row_sum",
+    "float_squared_distances",
+    "float_squared_distances_to",
+    "float_weighted_sum",
     "from_tiles",
+    "gram",
+    "inner_products",
     "median",
     "put_row",
     "squared_norms",
+    "subset_sums",
     "to_tiles",
 ]

@@ -5,6 +5,13 @@ from __future__ import annotations
 from byzantiny.updates.aggregate import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, round_half_away
 from byzantiny.updates.batch import CODE_LIMIT, UpdateBatch
 from byzantiny.updates.buffer import UpdateBuffer
+from byzantiny.updates.distances import (
+    common_scale,
+    squared_distances,
+    squared_distances_to,
+    squared_distances_to_row,
+    squared_norms,
+)
 from byzantiny.updates.errors import AggregationError, BeyondLimitError, InvalidBatchError, PipelineError
 from byzantiny.updates.norms import weighted_squared_norms
 from byzantiny.updates.quantize import quantize_rows
@@ -24,7 +31,12 @@ __all__ = [
     "TensorSpec",
     "UpdateBatch",
     "UpdateBuffer",
+    "common_scale",
     "quantize_rows",
     "round_half_away",
+    "squared_distances",
+    "squared_distances_to",
+    "squared_distances_to_row",
+    "squared_norms",
     "weighted_squared_norms",
 ]

@@ -76,6 +76,20 @@ def require_f(rule: str, f: int | None) -> None:
         raise PipelineError(f"{rule}: f is {f!r}; it is a count of clients, an integer from 0")
 
 
+def require_count(rule: str, name: str, value: object, least: int = 0) -> None:
+    """Raise unless a parameter is an integer from `least`.
+
+    Raises:
+        PipelineError: anything else.
+
+    >>> require_count("krum", "f", -1)
+    Traceback (most recent call last):
+    byzantiny.updates.errors.PipelineError: krum: f is -1; it is an integer from 0
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise PipelineError(f"{rule}: {name} is {value!r}; it is an integer from {least}")
+
+
 def load_zoo(builtin: Mapping[str, Any], group: str) -> dict[str, Callable[..., Any]]:
     """Return the built-in rules and those that installed packages offer under an entry-point group.
 
