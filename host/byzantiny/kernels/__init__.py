@@ -19,7 +19,13 @@ from byzantiny.kernels.geometry import (
     subset_sums,
 )
 from byzantiny.kernels.native import Backend, KernelError
-from byzantiny.kernels.reference import float_column_sum
+from byzantiny.kernels.reference import (
+    float_column_sum,
+    median_counts,
+    nearest_sum,
+    sign_sum,
+    trimmed_sum,
+)
 from byzantiny.kernels.tiles import TILE, empty_tiles, from_tiles
 
 MOST_ROWS = 65_535
@@ -118,8 +124,12 @@ __all__ = [
     "gram",
     "inner_products",
     "median",
+    "median_counts",
+    "nearest_sum",
     "put_row",
+    "sign_sum",
     "squared_norms",
     "subset_sums",
     "to_tiles",
+    "trimmed_sum",
 ]

@@ -45,6 +45,71 @@ def median(tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
     return np.asarray(ranked[lo].astype(np.int16) + ranked[hi])
 
 
+def trimmed_sum(tiles: NDArray[np.int8], d: int, f: int) -> NDArray[np.int64]:
+    """Return the sum of every coordinate without its f smallest and f largest values, int64 (d,).
+
+    With L and U the f-th smallest and largest of what is left, `sum clamp(x, L, U) - f (L + U)`, also with ties.
+
+    >>> from byzantiny import kernels
+    >>> trimmed_sum(kernels.to_tiles(np.array([[1], [5], [2], [4]], dtype=np.int8)), 1, 1).tolist()
+    [6]
+    """
+    rows = from_tiles(tiles, d)
+    n = len(rows)
+    ranked = np.partition(rows, (f, n - 1 - f), axis=0)
+    return np.asarray(ranked[f : n - f].sum(axis=0, dtype=np.int64))
+
+
+def nearest_sum(
+    tiles: NDArray[np.int8], d: int, f: int, numerator: NDArray[np.int64], denominator: int
+) -> NDArray[np.int64]:
+    """Return the sum of the n - f values of every coordinate nearest to a centre `numerator / denominator`, int64 (d,).
+
+    Of two values as near, the lower is kept. The kept ones are neighbours in order; from the lowest n - f on, x_s goes
+    and x_(s+n-f) comes while `(x_s + x_(s+n-f)) denominator < 2 numerator`, which ends where it first fails.
+
+    >>> from byzantiny import kernels
+    >>> tiles = kernels.to_tiles(np.array([[1], [4], [7], [9]], dtype=np.int8))
+    >>> nearest_sum(tiles, 1, 2, np.array([11]), 2).tolist()
+    [11]
+    """
+    ranked = np.sort(from_tiles(tiles, d), axis=0).astype(np.int64)
+    kept = len(ranked) - f
+    leaving, coming = ranked[:f], ranked[kept:]
+    moves = (leaving + coming) * denominator < 2 * numerator
+    return np.asarray(ranked[:kept].sum(axis=0) + np.where(moves, coming - leaving, 0).sum(axis=0))
+
+
+def median_counts(tiles: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+    """Return the two middle values of every coordinate and the counts around them, int64 (6, d).
+
+    The lower middle value, the upper one; then how many values are less than the lower one, equal to it, one less, one
+    more.
+
+    >>> from byzantiny import kernels
+    >>> tiles = kernels.to_tiles(np.array([[0], [0], [0], [1], [-1], [-9]], dtype=np.int8))
+    >>> median_counts(tiles, 1).ravel().tolist()
+    [0, 0, 2, 3, 1, 1]
+    """
+    rows = from_tiles(tiles, d)
+    lo, hi = (len(rows) - 1) // 2, len(rows) // 2
+    ranked = np.partition(rows, (lo, hi), axis=0)
+    low = ranked[lo].astype(np.int16)
+    counts = [np.count_nonzero(rows < low, axis=0)]
+    counts += [np.count_nonzero(rows == low + step, axis=0) for step in (0, -1, 1)]
+    return np.stack([low, ranked[hi], *counts]).astype(np.int64)
+
+
+def sign_sum(tiles: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+    """Return how many more values of every coordinate are positive than negative, int64 (d,).
+
+    >>> from byzantiny import kernels
+    >>> sign_sum(kernels.to_tiles(np.array([[9, -1], [1, 0], [-5, 0]], dtype=np.int8)), 2).tolist()
+    [1, -1]
+    """
+    return np.asarray(np.sign(tiles).sum(axis=-2, dtype=np.int64).reshape(-1)[:d])
+
+
 def column_sum(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
     """Return the sum of every coordinate over the clients, int64 (d,), of (n, d) rows or of tiles.
 
