@@ -17,7 +17,14 @@ from byzantiny.testing import check_aggregator, check_attack, check_preaggregato
 from byzantiny.updates import PipelineError
 from byzantiny.updates.rules import RuleInfo, load_zoo
 
-REQUIRED = {"norm-clip": {"bound": 300}}
+REQUIRED = {
+    "norm-clip": {"bound": 300},
+    "trimmed-mean": {"f": 2},
+    "meamed": {"f": 2},
+    "phocas": {"f": 2},
+    "median-of-means": {"f": 2},
+    "rlr": {"theta": 3},
+}
 """What a rule cannot be built without."""
 
 

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from byzantiny.aggregators.base import Aggregator
+from byzantiny.aggregators.grouped_median import GroupedMedian
+from byzantiny.aggregators.meamed import Meamed
 from byzantiny.aggregators.mean import Mean
 from byzantiny.aggregators.median import Median
+from byzantiny.aggregators.median_of_means import MedianOfMeans
+from byzantiny.aggregators.phocas import Phocas
+from byzantiny.aggregators.rlr import RLR
+from byzantiny.aggregators.sign_majority_vote import SignMajorityVote
+from byzantiny.aggregators.sr_median import SRMedian
+from byzantiny.aggregators.trimmed_mean import TrimmedMean
 from byzantiny.updates.rules import load_zoo
 
 AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
     "mean": Mean,
     "median": Median,
+    "grouped-median": GroupedMedian,
+    "sr-median": SRMedian,
+    "trimmed-mean": TrimmedMean,
+    "meamed": Meamed,
+    "phocas": Phocas,
+    "median-of-means": MedianOfMeans,
+    "sign-majority-vote": SignMajorityVote,
+    "rlr": RLR,
 }
 """The aggregators of this package, by the name used in configurations."""
 
@@ -21,4 +37,18 @@ def load_aggregators() -> dict[str, Callable[..., Aggregator]]:
     return load_zoo(AGGREGATORS, "byzantiny.aggregators")
 
 
-__all__ = ["AGGREGATORS", "Aggregator", "Mean", "Median", "load_aggregators"]
+__all__ = [
+    "AGGREGATORS",
+    "RLR",
+    "Aggregator",
+    "GroupedMedian",
+    "Meamed",
+    "Mean",
+    "Median",
+    "MedianOfMeans",
+    "Phocas",
+    "SRMedian",
+    "SignMajorityVote",
+    "TrimmedMean",
+    "load_aggregators",
+]

@@ -1,0 +1,113 @@
+"""Median of means: the coordinate-wise median of the means of k groups.
+
+Chen, Su, Xu. Distributed statistical machine learning in adversarial settings: Byzantine gradient descent.
+POMACS 1(2), 2017, arXiv 1705.05491.
+Differs from the paper: the median is taken by coordinate (the paper's is geometric), and the groups are drawn anew
+every round from the generator, so that no liar chooses whose group it spoils; `perm` fixes them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzantiny import kernels
+from byzantiny.updates import (
+    Aggregate,
+    AggregationError,
+    AnyAggregate,
+    Diagnostics,
+    FloatAggregate,
+    PipelineError,
+    UpdateBatch,
+)
+from byzantiny.updates.rules import RuleInfo, require_clients, require_f
+from byzantiny_models.networks import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class MedianOfMeans:
+    """Return the median of the k group means per coordinate, exact: groups of g and g + 1 rows over 2 lcm(g, g + 1).
+
+    The rows are shuffled and cut into k groups whose lengths differ by at most one. f liars spoil at most f groups, so
+    k >= 2f + 1 is required; k defaults to that, and k = 1 is the mean.
+
+    >>> batch = UpdateBatch.from_rows(np.array([[1], [3], [90], [5], [6]], dtype=np.int8))
+    >>> aggregate, _ = MedianOfMeans(k=3, perm=(0, 1, 2, 3, 4)).apply(batch, None, rng=np.random.default_rng(0))
+    >>> aggregate.numerator.tolist(), int(aggregate.denominator), aggregate.diagnostics.score.tolist()
+    ([24], 4, [0.0, 0.0, 1.0, 1.0, 2.0])
+    """
+
+    k: int | None = None
+    f: int | None = None
+    perm: tuple[int, ...] | None = None
+
+    name: ClassVar[str] = "median-of-means"
+    info: ClassVar[RuleInfo] = RuleInfo(
+        name="median-of-means",
+        formula="median of the means of k groups, per coordinate",
+        limit="n >= k >= 2f + 1",
+        breakdown="floor((k-1)/2) / n",
+        cost="O(n d)",
+        paper="Chen et al., POMACS 1(2), 2017, arXiv 1705.05491",
+        keeps=frozenset({"identity", "translation", "negation", "scale", "mean"}),
+        hull_steps=0,
+    )
+
+    def __post_init__(self) -> None:
+        require_f(self.name, self.f)
+        if self.k is None and self.f is None:
+            raise PipelineError("median-of-means needs k, the number of groups, or f; add one to the stage")
+        if not isinstance(self.groups, int) or isinstance(self.groups, bool) or self.groups < 2 * (self.f or 0) + 1:
+            raise PipelineError(
+                f"median-of-means: k is {self.k!r}; f = {self.f or 0} liars spoil as many groups, so an integer from "
+                f"2f + 1 = {2 * (self.f or 0) + 1} is needed"
+            )
+
+    @property
+    def groups(self) -> int:
+        """`k`, or `2f + 1` where it is not given."""
+        return 2 * (self.f or 0) + 1 if self.k is None else self.k
+
+    @property
+    def min_clients(self) -> int:
+        """As many as groups."""
+        return self.groups
+
+    def init(self, layout: Layout) -> None:
+        """No state is kept between rounds."""
+
+    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:
+        """Return the median of the group means; the score of a row is the number of its group."""
+        require_clients(self.name, batch.n, self.min_clients, f"k = {self.groups} groups need n >= k")
+        parts = np.array_split(self._order(batch.n, rng), self.groups)
+        group = np.empty(batch.n)
+        for number, part in enumerate(parts):
+            group[part] = number
+        diagnostics = Diagnostics(
+            self.name, kept=np.ones(batch.n, np.bool_), score=group, details={"groups": float(self.groups)}
+        )
+        lo, hi = (self.groups - 1) // 2, self.groups // 2
+        if batch.exact:
+            common = math.lcm(*(len(part) for part in parts))
+            scaled = [kernels.column_sum(batch.rows[part], batch.d) * (common // len(part)) for part in parts]
+            ranked = np.partition(np.stack(scaled), (lo, hi), axis=0)
+            return Aggregate(ranked[lo] + ranked[hi], np.int64(2 * common), diagnostics), state
+        means = np.partition(
+            np.stack([kernels.float_column_sum(batch.rows[part]) / len(part) for part in parts]), (lo, hi), axis=0
+        )
+        return FloatAggregate(means[lo] / 2 + means[hi] / 2, diagnostics), state
+
+    def _order(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        if self.perm is None:
+            return rng.permutation(n)
+        order = np.array(self.perm, dtype=np.int64)
+        if not np.array_equal(np.sort(order), np.arange(n)):
+            raise AggregationError(
+                f"median-of-means: perm of {len(order)} entries for {n} rows; it must hold 0 .. {n - 1} once each"
+            )
+        return order
