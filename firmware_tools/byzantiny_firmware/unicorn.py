@@ -68,7 +68,7 @@ class BoardHandle:
         self.spec = spec
         self.fault: str | None = None
         self._url: str | None = None
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the board is)
         with tempfile.NamedTemporaryFile(prefix="byzantiny-", suffix=".provision", delete=False) as file:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from byzantiny.coordinator import Suspended
-from byzantiny.coordinator.collect import FORGERIES_BORNE
+from byzantiny.coordinator.collect import FORGERIES_BORNE, MANY, STRANGERS_NAMED
 from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.wire.auth import derive_keys, manifest_for, seal_update
 from byzantiny.wire.codec import decode_frame, encode_frame
@@ -215,13 +215,24 @@ def test_a_link_that_answers_under_another_name_is_refused(bench):
     assert set(b.ledger.devices()) == {"dev-02", "dev-03", "dev-04"}
 
 
-def test_frames_of_strangers_are_counted_and_answered_by_nobody(bench):
+def test_frames_of_strangers_are_refused_by_name_recorded_once_a_round_and_answered_by_nobody(bench):
     b = bench(rounds=1)
     b.extra = [("dev-99", b"x"), ("dev-99", b"y")]
-    coordinator = b.coordinator()
-    coordinator.run(INITIAL)
-    assert coordinator._collector.strangers == {"dev-99": 2}
+    b.run()
     assert b.closed[0].accepted == 4
+    assert b.closed[0].refused == 1
+    assert b.client("dev-99")["refusals"] == {"rejected:unknown_device": 1}
+    assert b.client("dev-99")["reason"] == "2 frames of no client"
+    assert b.ledger.verdict_counts(1)["REJECTED:UNKNOWN_DEVICE"] == 1
+
+
+def test_a_flood_of_strange_names_does_not_fill_the_ledger(bench):
+    b = bench(rounds=1)
+    b.extra = [(f"dev-{number:05d}", b"x") for number in range(1000, 3000)]
+    b.run()
+    assert b.closed[0].accepted == 4
+    assert b.closed[0].refused == STRANGERS_NAMED + 1
+    assert b.client(MANY)["reason"] == f"{2000 - STRANGERS_NAMED} frames of no client"
 
 
 @pytest.mark.parametrize("turn", [1, 5, 9, 14])

@@ -34,7 +34,7 @@ class PortBody:
     def __init__(self, lines: Sequence[Line], *, names: Sequence[str] = (), wait_s: float = WAIT_S) -> None:
         self._names = list(names) or [f"slot {slot}" for slot in range(len(lines))]
         self._wait_s = wait_s
-        self._inbox: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
+        self._inbox: queue.Queue[tuple[int, bytes]] = queue.Queue()
         self._broken: dict[int, str] = {}
         self._ports = [_Port(slot, line, self._inbox, self._broken) for slot, line in enumerate(lines)]
 
@@ -101,7 +101,7 @@ class _Port:
     """One line and the thread that reads and writes it."""
 
     def __init__(
-        self, slot: int, line: Line, inbox: queue.SimpleQueue[tuple[int, bytes]], broken: dict[int, str]
+        self, slot: int, line: Line, inbox: queue.Queue[tuple[int, bytes]], broken: dict[int, str]
     ) -> None:
         self._slot = slot
         self._line = line

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from typing import Final, Protocol
+from typing import Protocol
 
 from byzantiny.transport.base import Delivery, Inbox
-
-_HELD: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Clock(Protocol):
@@ -31,16 +28,8 @@ class RealClock:
         return time.monotonic()
 
     def wait(self, inbox: Inbox, timeout_s: float) -> list[Delivery]:
-        """Block on the inbox; a signal is taken when that returns.
-
-        CPython's `SimpleQueue.get` waits for ever where a signal interrupts it just before its timeout: what is left of
-        the time is then negative, which its lock takes for none. Ctrl-C would hang the run until a frame came.
-        """
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
-        try:
-            return inbox.drain(max(0.0, timeout_s))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        """Block on the inbox."""
+        return inbox.drain(max(0.0, timeout_s))
 
 
 class VirtualClock:

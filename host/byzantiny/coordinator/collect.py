@@ -26,6 +26,11 @@ FORGERIES_BORNE = 3
 """After so many in a round the link is given up until the next: a device with a wrong key must not hold up others."""
 
 
+STRANGERS_NAMED = 64
+MANY = "(many more)"
+"""A flood of names must not fill the ledger."""
+
+
 class Suspended(Exception):  # noqa: N818 - not an error: the user asked for it
     """The run was asked to stop; the round stays open in the ledger and `resume` goes on with it."""
 
@@ -55,8 +60,8 @@ class Collector:
     """When something that only `pump` sees is due: a frame held by a channel, a relay's timer."""
     poll_s: float = 0.25
     """Longest wait without looking at `stop` (and at a transport that works only when pumped)."""
-    strangers: Counter[str] = field(default_factory=Counter)
-    """Frames from links that belong to no client of the experiment, by what they called themselves."""
+    _strangers: Counter[str] = field(default_factory=Counter)
+    """Frames of this round from links that belong to no client of the experiment, by what they call themselves."""
     _due: list[tuple[float, str]] = field(default_factory=list)
     _forgeries: Counter[str] = field(default_factory=Counter)
     _settled: set[str] = field(default_factory=set)
@@ -94,14 +99,27 @@ class Collector:
             taken += self._turn(context, work, min(deadline - now, self.poll_s))
         for client_id in cohort:
             self.sessions[client_id].end()
+        self._refuse_strangers(round_.round_num)
         timed_out = taken < quorum and not self._settled.issuperset(cohort)
         return Collected(tuple(self._receipts), dict(self._device_refusals), timed_out)
 
     def _begin(self, settled: set[str]) -> None:
         self._settled = settled
         self._forgeries.clear()
+        self._strangers.clear()
         self._device_refusals = {}
         self._receipts = []
+
+    def _refuse_strangers(self, round_num: int) -> None:
+        """Put into the ledger who sent frames and is no client: one refusal each, however many frames."""
+        nothing = bytes(32)
+        refused = [
+            Candidate(
+                name, round_num, nothing, rejection=Rejection(Reason.UNKNOWN_DEVICE, f"{frames} frames of no client")
+            )
+            for name, frames in sorted(self._strangers.items())
+        ]
+        self._receipts += self.ledger.judge(refused)
 
     def _turn(self, context: ValidationContext, work: RoundWork, longest_s: float) -> int:
         """One turn of the loop: what is due, what has arrived, the verdicts; returns how many were accepted."""
@@ -111,7 +129,7 @@ class Collector:
         for client_id, frame in self.clock.wait(self.inbox, self._wait_s(longest_s)):
             session = self.sessions.get(client_id)
             if session is None:
-                self.strangers[client_id[:16]] += 1
+                self._strangers[client_id if len(self._strangers) < STRANGERS_NAMED else MANY] += 1
                 continue
             self._apply(client_id, session.on_frame(frame, self.clock.now()), received)
         return self._judge(received, context, work) if received else 0

@@ -37,7 +37,7 @@ def describe(
         name=base.name,
         title=experiment.source.get("title", base.name),
         created_utc=before.created_utc if before else provenance.utc_now().isoformat(timespec="seconds"),
-        command=list(command),
+        command=before.command if before else list(command),
         config_sha256=experiment.sha256,
         version=provenance.version(),
         wire_version=PROTO,

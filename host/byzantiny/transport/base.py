@@ -12,6 +12,8 @@ Delivery = tuple[str, bytes]
 class Inbox:
     """Where every transport, from whatever thread, puts what arrived.
 
+    Not a `SimpleQueue`: where a signal interrupts its `get` just before the timeout, CPython's waits for ever.
+
     >>> inbox = Inbox()
     >>> inbox.put("dev-01", b"frame")
     >>> inbox.drain(0.0)
@@ -21,7 +23,7 @@ class Inbox:
     """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._queue: queue.Queue[Delivery] = queue.Queue()
 
     def put(self, client_id: str, frame: bytes) -> None:
         """Add one frame; called from any thread."""
