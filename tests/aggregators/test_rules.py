@@ -181,7 +181,7 @@ def test_the_clip_measures_in_the_common_unit():
 def test_clipping_does_not_change_whose_a_row_is():
     clipped = clip([[100, 0], [1, 1]], bound=10)
     assert clipped.origin.tolist() == np.eye(2).tolist()
-    assert clipped.trace[-1].details == {"clipped_rows": 1.0}
+    assert clipped.trace[-1].details == {"clipped_rows": 1.0, "bound": 10.0}
 
 
 def test_float_rows_cannot_be_clipped_in_integers():

@@ -24,6 +24,7 @@ REQUIRED = {
     "phocas": {"f": 2},
     "median-of-means": {"f": 2},
     "rlr": {"theta": 3},
+    "top-coordinates": {"k": 20},
 }
 """What a rule cannot be built without."""
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from byzantiny.preaggregators.adaptive_norm_clip import AdaptiveNormClip
 from byzantiny.preaggregators.base import PreAggregator
 from byzantiny.preaggregators.norm_clip import NormClip
+from byzantiny.preaggregators.top_coordinates import TopCoordinates
+from byzantiny.preaggregators.zeroing import Zeroing
 from byzantiny.updates.rules import load_zoo
 
 PREAGGREGATORS: dict[str, Callable[..., PreAggregator]] = {
     "norm-clip": NormClip,
+    "adaptive-norm-clip": AdaptiveNormClip,
+    "zeroing": Zeroing,
+    "top-coordinates": TopCoordinates,
 }
 """The pre-aggregators of this package, by the name used in configurations."""
 
@@ -19,4 +25,12 @@ def load_preaggregators() -> dict[str, Callable[..., PreAggregator]]:
     return load_zoo(PREAGGREGATORS, "byzantiny.preaggregators")
 
 
-__all__ = ["PREAGGREGATORS", "NormClip", "PreAggregator", "load_preaggregators"]
+__all__ = [
+    "PREAGGREGATORS",
+    "AdaptiveNormClip",
+    "NormClip",
+    "PreAggregator",
+    "TopCoordinates",
+    "Zeroing",
+    "load_preaggregators",
+]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from byzantiny.updates import Diagnostics, PipelineError, UpdateBatch, weighted_squared_norms
 from byzantiny.updates.rules import RuleInfo, require_clients
@@ -66,25 +67,32 @@ class NormClip:
     def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[UpdateBatch, None]:  # noqa: ARG002
         """Return the clipped rows; the trace says who was clipped, by which factor, from which norm."""
         require_clients(self.name, batch.n, self.min_clients, "n >= 1")
-        squared = weighted_squared_norms(batch)
-        factors = np.full(batch.n, 1 << FACTOR_BITS, dtype=np.int64)
-        rows = batch.rows
-        beyond = np.flatnonzero(squared > self.bound**2)
-        if len(beyond):
-            rows = rows.copy()
-        for i in beyond:
-            factors[i] = (self.bound << FACTOR_BITS) // isqrt_ceil(int(squared[i]))
-            rows[i] = div_half_away(rows[i] * factors[i], 1 << FACTOR_BITS)
-        norms = np.sqrt(squared.astype(np.float64))
-        diagnostics = Diagnostics(
-            self.name,
-            kept=np.ones(batch.n, np.bool_),
-            score=norms,
-            clipped=factors / (1 << FACTOR_BITS),
-            reasons=tuple(
-                f"norm {norm:.1f} above {self.bound}" if square > self.bound**2 else ""
-                for norm, square in zip(norms, squared, strict=True)
-            ),
-            details={"clipped_rows": float(len(beyond))},
-        )
+        rows, diagnostics = clip_to(self.name, batch, self.bound, weighted_squared_norms(batch))
         return batch.with_rows(rows, diagnostics), state
+
+
+def clip_to(
+    rule: str, batch: UpdateBatch, bound: int, squared: NDArray[np.int64], **details: float
+) -> tuple[NDArray[np.int8], Diagnostics]:
+    """Return the rows scaled down to a bound, given their squared norms, and the diagnostics of the rule that asks."""
+    factors = np.full(batch.n, 1 << FACTOR_BITS, dtype=np.int64)
+    rows = batch.rows
+    beyond = np.flatnonzero(squared > bound**2)
+    if len(beyond):
+        rows = rows.copy()
+    for i in beyond:
+        factors[i] = (bound << FACTOR_BITS) // isqrt_ceil(int(squared[i]))
+        rows[i] = div_half_away(rows[i] * factors[i], 1 << FACTOR_BITS)
+    norms = np.sqrt(squared.astype(np.float64))
+    diagnostics = Diagnostics(
+        rule,
+        kept=np.ones(batch.n, np.bool_),
+        score=norms,
+        clipped=factors / (1 << FACTOR_BITS),
+        reasons=tuple(
+            f"norm {norm:.1f} above {bound}" if square > bound**2 else ""
+            for norm, square in zip(norms, squared, strict=True)
+        ),
+        details={"clipped_rows": float(len(beyond)), "bound": float(bound)} | details,
+    )
+    return rows, diagnostics
