@@ -25,6 +25,7 @@ REQUIRED = {
     "median-of-means": {"f": 2},
     "rlr": {"theta": 3},
     "top-coordinates": {"k": 20},
+    **{name: {"f": 2} for name in ("krum", "multi-krum", "bulyan")},
 }
 """What a rule cannot be built without."""
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from byzantiny.aggregators.base import Aggregator
+from byzantiny.aggregators.bulyan import Bulyan
 from byzantiny.aggregators.grouped_median import GroupedMedian
+from byzantiny.aggregators.krum import Krum
 from byzantiny.aggregators.meamed import Meamed
 from byzantiny.aggregators.mean import Mean
 from byzantiny.aggregators.median import Median
 from byzantiny.aggregators.median_of_means import MedianOfMeans
+from byzantiny.aggregators.multi_krum import MultiKrum
 from byzantiny.aggregators.phocas import Phocas
 from byzantiny.aggregators.rlr import RLR
 from byzantiny.aggregators.sign_majority_vote import SignMajorityVote
@@ -28,6 +31,9 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
     "median-of-means": MedianOfMeans,
     "sign-majority-vote": SignMajorityVote,
     "rlr": RLR,
+    "krum": Krum,
+    "multi-krum": MultiKrum,
+    "bulyan": Bulyan,
 }
 """The aggregators of this package, by the name used in configurations."""
 
@@ -41,11 +47,14 @@ __all__ = [
     "AGGREGATORS",
     "RLR",
     "Aggregator",
+    "Bulyan",
     "GroupedMedian",
+    "Krum",
     "Meamed",
     "Mean",
     "Median",
     "MedianOfMeans",
+    "MultiKrum",
     "Phocas",
     "SRMedian",
     "SignMajorityVote",
