@@ -197,6 +197,15 @@ def test_where_all_honest_agree_liars_move_it_by_at_most_their_share():
     assert aggregate(SRMedian(f=40), [[0]] * 60 + [[127]] * 40).values.tolist() == [0]
 
 
+@given(st.integers(1, 30), st.integers(0, 30), st.data())
+def test_liars_cannot_flip_a_sign_that_is_farther_from_zero_than_their_share(ones, zeros, data):
+    """More honest codes 1 than liars: whatever those send, the result is not negative."""
+    f = data.draw(st.integers(0, ones - 1))
+    liars = data.draw(st.lists(st.integers(-127, 127), min_size=f, max_size=f))
+    value = exact(aggregate(SRMedian(f=f), [[1]] * ones + [[0]] * zeros + [[x] for x in liars]))[0]
+    assert value >= 0
+
+
 @given(COLUMNS)
 def test_it_is_within_a_step_of_the_median(rows):
     assert (np.abs(aggregate(SRMedian(), rows).values - aggregate(Median(), rows).values) <= 1).all()

@@ -1,7 +1,7 @@
 """The median of grouped data: a code is a bin of one step, and the median is interpolated inside its bin.
 
-Hald. Mathematical theory of probability and statistics, and any textbook since: L + (n/2 - F) / c.
-Differs from the textbook: exact, as a fraction; where the count reaches n/2 between two bins, the middle of the gap,
+The formula of any statistics textbook, L + (n/2 - F) / c; as an estimating equation, Huber, Ann. Math. Statist. 35(1), 1964.
+Differs from the textbooks: exact, as a fraction; where the count reaches n/2 between two bins, the middle of the gap,
 as `median` has it. Read the page of `sr-median` before using it on stochastically rounded codes: this rule takes
 them for nearest ones, and is biased by up to 0.086 of a step for it.
 """
