@@ -25,7 +25,7 @@ REQUIRED = {
     "median-of-means": {"f": 2},
     "rlr": {"theta": 3},
     "top-coordinates": {"k": 20},
-    **{name: {"f": 2} for name in ("krum", "multi-krum", "bulyan")},
+    **{name: {"f": 2} for name in ("krum", "multi-krum", "bulyan", "arc", "nnm")},
 }
 """What a rule cannot be built without."""
 

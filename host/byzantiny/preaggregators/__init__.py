@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from byzantiny.preaggregators.adaptive_norm_clip import AdaptiveNormClip
+from byzantiny.preaggregators.arc import ARC
 from byzantiny.preaggregators.base import PreAggregator
+from byzantiny.preaggregators.bucketing import Bucketing
+from byzantiny.preaggregators.nnm import NNM
 from byzantiny.preaggregators.norm_clip import NormClip
 from byzantiny.preaggregators.top_coordinates import TopCoordinates
 from byzantiny.preaggregators.zeroing import Zeroing
@@ -16,6 +19,9 @@ PREAGGREGATORS: dict[str, Callable[..., PreAggregator]] = {
     "adaptive-norm-clip": AdaptiveNormClip,
     "zeroing": Zeroing,
     "top-coordinates": TopCoordinates,
+    "arc": ARC,
+    "nnm": NNM,
+    "bucketing": Bucketing,
 }
 """The pre-aggregators of this package, by the name used in configurations."""
 
@@ -26,8 +32,11 @@ def load_preaggregators() -> dict[str, Callable[..., PreAggregator]]:
 
 
 __all__ = [
+    "ARC",
+    "NNM",
     "PREAGGREGATORS",
     "AdaptiveNormClip",
+    "Bucketing",
     "NormClip",
     "PreAggregator",
     "TopCoordinates",
