@@ -25,7 +25,9 @@ REQUIRED = {
     "median-of-means": {"f": 2},
     "rlr": {"theta": 3},
     "top-coordinates": {"k": 20},
-    **{name: {"f": 2} for name in ("krum", "multi-krum", "bulyan", "arc", "nnm")},
+    "weighted-mean": {"weights": {"c00000": 3, "c00002": 0}, "default": 2},
+    **{name: {"f": 2} for name in ("krum", "multi-krum", "bulyan", "mda", "smea", "caf", "monna", "cge", "arc", "nnm")},
+    "centered-clipping": {"tau": 300.0},
 }
 """What a rule cannot be built without."""
 
