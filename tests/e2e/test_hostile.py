@@ -343,7 +343,7 @@ def test_an_object_longer_than_any_update_is_refused_before_it_is_received(
     assert refused == [{"device": 1}] * ROUNDS
 
 
-def test_frames_of_an_unknown_device_reach_no_session(
+def test_frames_of_an_unknown_device_reach_no_session_and_are_recorded_under_its_name(
     stage: Stage, undisturbed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exchange = Fleet.exchange
@@ -355,7 +355,11 @@ def test_frames_of_an_unknown_device_reach_no_session(
     monkeypatch.setattr(Fleet, "exchange", with_a_stranger)
     run_dir = stage.run(silent)
     assert [row["model_sha256"] for row in rows(run_dir, "rounds")] == undisturbed
-    assert judged(run_dir, "stranger") == Counter()
+    assert judged(run_dir, "stranger") == Counter({"REJECTED:UNKNOWN_DEVICE": ROUNDS})
+    stranger = [row for row in rows(run_dir, "clients") if row["client_id"] == "stranger"]
+    assert [row["refusals"] for row in stranger] == [{"rejected:unknown_device": 1}] * ROUNDS
+    assert all("frames of no client" in row["reason"] for row in stranger)
+    assert "stranger" in write_report(run_dir).read_text("utf-8")
 
 
 def test_an_update_from_outside_the_cohort_is_refused_as_that(tmp_path: Path, stage: Stage) -> None:

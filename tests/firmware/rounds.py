@@ -55,7 +55,14 @@ def expected_codes(spec, offer, work):
     x, y, _ = datasets.unpack(spec.dataset)
     keys = {s: derive_key(offer.seed, spec.client_id, offer.round_num, s) for s in Stream}
     local = train_many(
-        NETWORK, start[None], [x], [y], [keys[Stream.SAMPLE_ORDER]], [keys[Stream.TRAINING]], offer.epochs, offer.lr_shift
+        NETWORK,
+        start[None],
+        [x],
+        [y],
+        [keys[Stream.SAMPLE_ORDER]],
+        [keys[Stream.TRAINING]],
+        offer.epochs,
+        offer.lr_shift,
     )[0]
     return encode(LAYOUT, start, local, offer.shifts, offer.l2_bound, keys[Stream.CODES])
 

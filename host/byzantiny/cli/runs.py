@@ -134,7 +134,7 @@ def _execute(output: Output, experiment: Experiment, run_dir: Path, broker: str 
             sys.stderr.write(f"suspended; nothing is lost. Go on with: byzantiny resume {run_dir}\n")
             raise SystemExit(EXIT_SUSPENDED) from None
         except USER_ERRORS:
-            if (run_dir / "arms").exists():
+            if rundir.has_begun(run_dir):
                 sys.stderr.write(f"what was recorded is kept; go on with: byzantiny resume {run_dir}\n")
             raise
         except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from byzantiny.coordinator.clock import Clock
 from byzantiny.coordinator.plan import OpenRound
 from byzantiny.ledger import Candidate, Ledger, Receipt
+from byzantiny.ledger.records import Codes
 from byzantiny.transport.base import Inbox, Transport
 from byzantiny.validation import Rejection, ValidationContext, validate
 from byzantiny.wire.events import Event, Greeted, Rebooted, Refused, RoundWork, Silent, Step, UpdateReceived
@@ -62,6 +63,7 @@ class Collector:
     """Longest wait without looking at `stop` (and at a transport that works only when pumped)."""
     _strangers: Counter[str] = field(default_factory=Counter)
     """Frames of this round from links that belong to no client of the experiment, by what they call themselves."""
+    _store: Callable[[str, Codes], None] = field(default=lambda _client_id, _codes: None)
     _due: list[tuple[float, str]] = field(default_factory=list)
     _forgeries: Counter[str] = field(default_factory=Counter)
     _settled: set[str] = field(default_factory=set)
@@ -75,15 +77,18 @@ class Collector:
         context: ValidationContext,
         *,
         accepted: Sequence[str],
+        store: Callable[[str, Codes], None],
         quorum: int,
         deadline_s: float,
     ) -> Collected:
-        """Run one round's exchange; `accepted` are the clients whose updates a previous run already holds.
+        """Run one round's exchange.
+
+        `accepted` are the clients whose updates are held already, `store` takes the codes of every other as it is accepted.
 
         Raises Suspended when `stop()` says so; nothing that was receipted is lost.
         """
         cohort = round_.opening.cohort
-        self._begin(set(accepted))
+        self._begin(set(accepted), store)
         work = RoundWork(round_num=round_.round_num, offer_body=round_.opening.offer_body, model=model)
         for client_id in cohort:
             if client_id not in self._settled:
@@ -103,8 +108,9 @@ class Collector:
         timed_out = taken < quorum and not self._settled.issuperset(cohort)
         return Collected(tuple(self._receipts), dict(self._device_refusals), timed_out)
 
-    def _begin(self, settled: set[str]) -> None:
+    def _begin(self, settled: set[str], store: Callable[[str, Codes], None]) -> None:
         self._settled = settled
+        self._store = store
         self._forgeries.clear()
         self._strangers.clear()
         self._device_refusals = {}
@@ -182,13 +188,16 @@ class Collector:
         """Validate, let the ledger judge all of them in one commit, and only then send the receipts."""
         candidates = [_candidate(client_id, event, context) for client_id, event in received]
         accepted = 0
-        for (client_id, event), receipt in zip(received, self.ledger.judge(candidates), strict=True):
+        receipts = self.ledger.judge(candidates)
+        for (client_id, event), candidate, receipt in zip(received, candidates, receipts, strict=True):
             self._receipts.append(receipt)
             now = self.clock.now()
             session = self.sessions[client_id]
             self._apply(client_id, session.conclude(event.xfer, receipt.verdict, receipt.reason, now), [])
             if receipt.verdict is Verdict.ACCEPTED:
                 accepted += 1
+                if candidate.codes is not None:
+                    self._store(client_id, candidate.codes)
                 self._settled.add(client_id)
             elif self._is_final(receipt):
                 self._settled.add(client_id)

@@ -18,7 +18,7 @@ from byzantiny.federation import Federation, RoundDiagnostics, ServerState
 from byzantiny.ledger import AcceptedUpdate, Ledger, RoundClosing
 from byzantiny.records import RoundRow
 from byzantiny.transport.base import Inbox, Transport
-from byzantiny.updates import AggregationError, UpdateBatch
+from byzantiny.updates import AggregationError, UpdateBuffer
 from byzantiny.validation import ValidationContext
 from byzantiny.wire.auth import Keys
 from byzantiny.wire.codec import decode_offer
@@ -116,13 +116,17 @@ class Coordinator:
         round_ = self._open(state)
         before = self._traffic()
         model = self._layout.pack(state.model)
-        held = [update.client_id for update in self._world.ledger.accepted(round_.round_num)]
+        held = self._world.ledger.accepted(round_.round_num)
+        buffer = UpdateBuffer(self._layout, round_.offer.shifts, round_.opening.cohort)
+        for update in held:
+            buffer.put(update.client_id, _codes(update))
         receipts = self._world.ledger.receipts(round_.round_num)
         collected = self._collector.collect(
             round_,
             model,
             self._context(round_),
-            accepted=held,
+            accepted=[update.client_id for update in held],
+            store=buffer.put,
             quorum=self._quorum(round_),
             deadline_s=self._plan.deadline_s,
         )
@@ -130,7 +134,7 @@ class Coordinator:
         collected = replace(collected, receipts=(*receipts, *collected.receipts))
         accepted = self._world.ledger.accepted(round_.round_num)
         server_started = time.perf_counter()
-        after, diagnostics, reason = self._aggregate(state, round_, accepted)
+        after, diagnostics, reason = self._aggregate(state, round_.round_num, buffer)
         server_ms = (time.perf_counter() - server_started) * 1000
         facts = RoundFacts(
             arm=self._plan.arm,
@@ -164,21 +168,14 @@ class Coordinator:
         return round_
 
     def _aggregate(
-        self, state: ServerState, round_: OpenRound, accepted: list[AcceptedUpdate]
+        self, state: ServerState, round_num: int, buffer: UpdateBuffer
     ) -> tuple[ServerState, RoundDiagnostics | None, str]:
         """Apply the pipeline; a rule beyond its limit leaves the model as it is and says why (P6)."""
-        if not accepted:
+        if not buffer.count:
             return self._federation.skip(state), None, "no update was accepted before the deadline"
-        codes: list[npt.NDArray[np.int8]] = [update.codes for update in accepted if update.codes is not None]
+        rng = rng_for(self._plan.seed, Stream.AGGREGATION, round_num=round_num)
         try:
-            batch = UpdateBatch.from_rows(
-                np.stack(codes),
-                layout=self._layout,
-                shifts=round_.offer.shifts,
-                client_ids=[update.client_id for update in accepted],
-            )
-            rng = rng_for(self._plan.seed, Stream.AGGREGATION, round_num=round_.round_num)
-            after, diagnostics = self._federation.apply(state, batch, rng)
+            after, diagnostics = self._federation.apply(state, buffer.batch(), rng)
         except AggregationError as error:
             return self._federation.skip(state), None, str(error)
         return after, diagnostics, ""
@@ -238,3 +235,10 @@ class Coordinator:
             rto_s=link.rto_s,
             rng=rng_for(self._plan.seed, Stream.LINK, client_id=client_id),
         )
+
+
+def _codes(update: AcceptedUpdate) -> npt.NDArray[np.int8]:
+    """The codes of an update whose round is open."""
+    if update.codes is None:
+        raise RuntimeError(f"the ledger holds no codes of {update.client_id} in an open round")
+    return update.codes

@@ -13,6 +13,9 @@ def check_run(run: RunConfig, where: str) -> None:
     """Check one arm; raises ConfigError with the value, the limit and the remedy."""
     ids = run.client_ids()
     _check_ids(ids, where)
+    repeated = _first_duplicate([str(seed) for seed in run.seeds])
+    if repeated is not None:
+        raise ConfigError(f"{where}: seeds names {repeated} twice; the same run is no second witness")
     _check_attack(run, ids, where)
     _check_round(run, len(ids), where)
     for group in run.clients:

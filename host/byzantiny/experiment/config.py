@@ -22,7 +22,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -159,7 +159,31 @@ def _convert(table: dict[str, Any], where: str) -> RunConfig:
     try:
         return msgspec.convert(table, RunConfig)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {str(error).replace('`$.', '`')}") from error
+        said = str(error).replace("`$.", "`")
+        choices = _choices_at(str(error).rpartition("$")[2])
+        raise ConfigError(f"{where}: {said}" + (f"; choose one of {', '.join(choices)}" if choices else "")) from error
+
+
+def _choices_at(path: str) -> list[str]:
+    """Return what a key takes where it takes one of a few words; `path` is msgspec's, `.clients[0].transport`.
+
+    >>> _choices_at(".partition.name`")
+    ['iid', 'dirichlet']
+    """
+    kind: Any = RunConfig
+    for key in re.findall(r"\.(\w+)", path):
+        struct = _struct_of(kind)
+        fields = {} if struct is None else {field.name: field.type for field in msgspec.structs.fields(struct)}
+        kind = fields.get(key)
+    return _literals(kind)
+
+
+def _literals(kind: Any) -> list[str]:
+    if typing.get_origin(kind) is Literal:
+        return [str(value) for value in typing.get_args(kind)]
+    if typing.get_origin(kind) in (Annotated, typing.Union, types.UnionType):
+        return [word for argument in typing.get_args(kind) for word in _literals(argument)]
+    return []
 
 
 def _unknown_keys(

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from byzantiny import kernels
+from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
-from byzantiny.experiment.resolve import stages_of
+from byzantiny.experiment.resolve import make_plan, stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
 from byzantiny_models.tasks import Task
@@ -73,6 +74,7 @@ def describe(
         ],
         arms=[_arm(name, experiment, network.layout.d) for name in experiment.arms],
         seeds=list(base.seeds),
+        draws=[_draws(experiment, seed, task) for seed in base.seeds],
         rounds=base.rounds,
         broker=broker_kind,
         kernels=kernels.backend().variant,
@@ -80,6 +82,18 @@ def describe(
         finished=False,
         wall_s=before.wall_s if before else 0.0,
     )
+
+
+def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
+    base = experiment.base
+    plan = make_plan(base, "", seed, task.network.layout)
+    cohorts = [draw_cohort(plan, round_num) for round_num in range(1, base.rounds + 1)]
+    return {
+        "seed": seed,
+        "partition_sha256": make_cast(base, seed, task).partition_sha256,
+        "cohorts_sha256": hashlib.sha256(msgspec.json.encode(cohorts)).hexdigest(),
+        "byzantine": {name: _liars(run, seed) for name, run in experiment.arms.items()},
+    }
 
 
 def dataset_sha256(task: Task) -> str:

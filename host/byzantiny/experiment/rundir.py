@@ -41,14 +41,27 @@ def create(parent: Path, run_id: str, experiment: Experiment) -> Path:
     return path
 
 
+def has_begun(run_dir: Path) -> bool:
+    """Whether there is something to resume: some ledger has opened a round, or cannot be read and so may have."""
+    for path in run_dir.glob("arms/*/*/ledger.sqlite"):
+        try:
+            with Ledger.open(path) as ledger:
+                if ledger.rounds():
+                    return True
+        except (ByzantinyError, sqlite3.Error):
+            return True
+    return False
+
+
 def discard_unbegun(run_dir: Path) -> None:
-    """Remove the directory of a run that came to nothing; nothing is touched if an arm was begun."""
-    if (run_dir / "arms").exists():
+    """Remove the directory of a run that came to nothing; nothing is touched once a round was opened."""
+    if has_begun(run_dir):
         return
-    for name in (CONFIG, MANIFEST):
-        (run_dir / name).unlink(missing_ok=True)
-    with suppress(OSError):  # whatever else is in it is not ours
-        run_dir.rmdir()
+    for path in [*run_dir.glob("arms/*/*/*"), run_dir / CONFIG, run_dir / MANIFEST]:
+        path.unlink(missing_ok=True)
+    for folder in [*run_dir.glob("arms/*/*"), *run_dir.glob("arms/*"), run_dir / "arms", run_dir]:
+        with suppress(OSError):  # whatever else is in it is not ours
+            folder.rmdir()
 
 
 def load_config(run_dir: Path) -> Experiment:

@@ -35,7 +35,7 @@ class UpdateBuffer:
         self._shifts = tuple(shifts)
         self._ids = tuple(sorted(cohort, key=str.encode))
         self._slots = {client_id: slot for slot, client_id in enumerate(self._ids)}
-        if len(self._slots) != len(self._ids) or not self._ids:
+        if len(self._slots) != len(self._ids):
             raise InvalidBatchError(f"a cohort of {len(self._ids)} ids, {len(self._slots)} distinct; draw it again")
         self._tiles = kernels.empty_tiles(len(self._ids), layout.d)
         self._filled = np.zeros(len(self._ids), dtype=np.bool_)
