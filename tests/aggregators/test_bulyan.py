@@ -122,13 +122,25 @@ def test_the_second_phase_trims():
     assert (np.abs(result.values - selected.mean(axis=0)) > 5).all()
 
 
-@given(hnp.arrays(np.int8, (11, 3), elements=st.integers(-20, 20)), hnp.arrays(np.int8, 3))
-def test_each_coordinate_stays_among_the_honest_values(honest_and_more, lie):
-    """The paper's point: f = 2 liars cannot take one coordinate far, even where Krum selects them."""
-    honest, liars = honest_and_more[:9], np.tile(np.maximum(lie, -127), (2, 1))
+@given(hnp.arrays(np.int8, (9, 3), elements=st.integers(-20, 20)), hnp.arrays(np.int8, 3))
+def test_each_coordinate_stays_near_the_honest_values(honest, lie):
+    """A liar among the closest to the median is no further from it than the f + 1 honest values that were dropped on
+    the other side, so it lies outside by at most their width; f of them are in a mean of n - 4f.
+    """
+    liars = np.tile(np.maximum(lie, -127), (2, 1))
     values = aggregate(Bulyan(f=2), np.concatenate([honest, liars])).values
-    assert (honest.min(axis=0) <= values).all()
-    assert (values <= honest.max(axis=0)).all()
+    low, high = honest.min(axis=0).astype(int), honest.max(axis=0).astype(int)
+    reach = (high - low) * 2 / (11 - 4 * 2)
+    assert (low - reach <= values).all()
+    assert (values <= high + reach).all()
+
+
+def test_it_may_leave_the_honest_values():
+    """0, 0, 10, 10 and a liar's -1 are selected (the two far rows are not): the three closest to 0 are -1, 0, 0."""
+    rows = [[-1, 0], [0, 0], [0, 0], [10, 0], [10, 0], [0, 100], [0, -100]]
+    result = aggregate(Bulyan(f=1), rows)
+    assert result.diagnostics.kept.tolist() == [True] * 5 + [False] * 2
+    assert (int(result.numerator[0]), int(result.denominator)) == (-1, 3)
 
 
 @pytest.mark.parametrize("f", range(4))
