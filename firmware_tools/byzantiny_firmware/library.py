@@ -1,31 +1,23 @@
 """Loads the native library: the C core as a shared object, the best variant for this processor.
 
 In a checkout the library must have been built from the sources as they are now; a stale one is refused, because it
-would answer with yesterday's arithmetic. Calls release the interpreter's lock (ctypes.CDLL).
+would answer with yesterday's arithmetic. Calls release the interpreter's lock (ctypes.CDLL). Which variants run, and
+`BYZANTINY_NATIVE_VARIANT`, are those of the kernels (`byzantiny.kernels.cpu`); there is no library called `numpy`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import os
 import platform
 from pathlib import Path
 
+from byzantiny.kernels import cpu
 from byzantiny_firmware import build
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.zigcc import CompileError
 
 REMEDY = "byzantiny firmware build"
-VARIANT_VARIABLE = "BYZANTINY_NATIVE_VARIANT"
-"""Environment variable that names the variant to load, for tests and comparisons."""
-
-_REQUIRED_FLAGS = {
-    "v2": {"cx16", "popcnt", "sse4_1", "sse4_2", "ssse3"},
-    "v3": {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"},
-    "v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
-}
-"""What each level adds, as Linux names the flags (`abm` is lzcnt)."""
 
 _U8P, _I8P = ctypes.POINTER(ctypes.c_uint8), ctypes.POINTER(ctypes.c_int8)
 _U32, _U64, _P = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p
@@ -50,50 +42,31 @@ def supported_variants() -> tuple[str, ...]:
     >>> "v9" in supported_variants()
     False
     """
-    names = [variant.name for variant in build.native_variants()]
-    if len(names) == 1 or platform.system() != "Linux":
-        return tuple(names[:1])
-    flags = _cpu_flags()
-    supported = []
-    required: set[str] = set()
-    for name in names:
-        required |= _REQUIRED_FLAGS[name]
-        if not required <= flags:
-            break
-        supported.append(name)
-    return tuple(reversed(supported))
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return set()
-    for line in text.splitlines():
-        if line.startswith("flags"):
-            return set(line.partition(":")[2].split())
-    return set()
+    built = {variant.name for variant in build.native_variants()}
+    return tuple(name for name in cpu.supported_variants() if name in built)
 
 
 def variant_name() -> str:
     """The variant that `load` takes: the environment's, or the best this processor can run.
 
     Raises:
-        FirmwareError: the environment names one that does not exist here, or there is none for this platform.
+        FirmwareError: the environment names `numpy` or one that does not exist here, or there is none for this platform.
     """
+    try:
+        asked = cpu.asked_variant()
+    except cpu.VariantError as error:
+        raise FirmwareError(str(error)) from None
+    if asked == cpu.NUMPY:
+        raise FirmwareError(
+            f"{cpu.VARIANT_ENV}={asked} rules the native library out, and it is needed here; unset it, "
+            f"or use the body `numpy`"
+        )
     supported = supported_variants()
-    wanted = os.environ.get(VARIANT_VARIABLE)
-    if wanted:
-        if wanted not in supported:
-            raise FirmwareError(
-                f"{VARIANT_VARIABLE}={wanted}: this processor runs {', '.join(supported) or 'none'}; unset it or name one of these"
-            )
-        return wanted
     if not supported:
         raise FirmwareError(
             f"there is no native library for {platform.system()} on {platform.machine()}; use the body `numpy`"
         )
-    return supported[0]
+    return asked or supported[0]
 
 
 def library_path(name: str) -> Path:

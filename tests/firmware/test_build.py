@@ -11,8 +11,10 @@ import sys
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from byzantiny.kernels import cpu
 from byzantiny_firmware import build, library, zigcc
 from byzantiny_firmware.errors import FirmwareError
+from byzantiny_firmware.native import NativeBody
 
 GOOD = 'int byz_answer(void);\n__attribute__((visibility("default"))) int byz_answer(void) { return 42; }\n'
 
@@ -169,19 +171,26 @@ def test_a_file_that_is_no_library_is_refused_with_the_remedy(monkeypatch, fresh
 
 def test_the_variant_can_be_named_and_must_run_here(monkeypatch):
     worst = library.supported_variants()[-1]
-    monkeypatch.setenv(library.VARIANT_VARIABLE, worst)
+    monkeypatch.setenv(cpu.VARIANT_ENV, worst)
     assert library.variant_name() == worst
-    monkeypatch.setenv(library.VARIANT_VARIABLE, "v9")
+    monkeypatch.setenv(cpu.VARIANT_ENV, "v9")
     with pytest.raises(FirmwareError, match="v9"):
         library.variant_name()
 
 
-@pytest.mark.skipif(len(build.native_variants()) < 2, reason="this platform has one variant")
-def test_a_variant_needs_every_flag_of_its_level_and_of_those_below(monkeypatch):
-    flags = set().union(*library._REQUIRED_FLAGS.values())
-    for missing, supported in [(None, ("v4", "v3", "v2")), ("avx512vl", ("v3", "v2")), ("abm", ("v2",)), ("ssse3", ())]:
-        monkeypatch.setattr(library, "_cpu_flags", lambda missing=missing: flags - {missing})
-        assert library.supported_variants() == supported
+def test_the_library_runs_in_the_variants_of_the_kernels_that_are_built_for_it(monkeypatch):
+    assert library.supported_variants() == cpu.supported_variants()
+    monkeypatch.setattr(build, "native_variants", lambda: ())
+    assert library.supported_variants() == ()
+    with pytest.raises(FirmwareError, match="there is no native library for"):
+        library.variant_name()
+
+
+def test_numpy_is_a_variant_that_only_a_native_body_minds(monkeypatch):
+    monkeypatch.setenv(cpu.VARIANT_ENV, "numpy")
+    assert library.supported_variants()
+    with pytest.raises(FirmwareError, match=r"=numpy rules the native library out.*or use the body `numpy`"):
+        NativeBody([])
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["host", "board"])

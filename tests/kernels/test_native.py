@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from byzantiny import kernels
-from byzantiny.kernels import native
+from byzantiny.kernels import cpu, native
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +78,30 @@ def test_the_hash_is_the_build_s():
 
 @pytest.mark.parametrize(
     ("missing", "variants"),
-    [((), ("v4", "v3", "v2")), (("avx512bw",), ("v3", "v2")), (("avx2",), ("v2",)), (("sse4_2",), ())],
+    [
+        ((), ("v4", "v3", "v2")),
+        (("avx512bw",), ("v3", "v2")),
+        (("avx2",), ("v2",)),
+        (("abm",), ("v2",)),
+        (("sse4_2",), ()),
+    ],
 )
 def test_a_level_is_used_only_with_every_flag_of_it_and_those_below(missing, variants):
-    flags = frozenset().union(*native._FLAGS.values()) - set(missing)
-    assert native.supported_variants(flags) == variants
+    flags = frozenset().union(*cpu.FLAGS.values()) - set(missing)
+    assert cpu.supported_variants(flags) == variants
+
+
+def test_the_flags_are_the_first_processor_s(monkeypatch, tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse4_2 \n\nflags\t\t: other\n")
+    monkeypatch.setattr(cpu, "_CPUINFO", cpuinfo)
+    assert cpu.cpu_flags() == {"fpu", "sse4_2"}
+    cpuinfo.write_text("processor\t: 0\n")
+    assert cpu.cpu_flags() == frozenset()
+    cpuinfo.unlink()
+    assert cpu.supported_variants(cpu.cpu_flags()) == ("v2",)
+
+
+def test_off_x86_there_is_one_variant(monkeypatch):
+    monkeypatch.setattr(cpu.platform, "machine", lambda: "aarch64")
+    assert cpu.supported_variants() == ("generic",)

@@ -1,15 +1,13 @@
 """Loads the C kernels: the best variant this processor runs, or the one asked for; NumPy where there is none.
 
-`BYZANTINY_NATIVE_VARIANT` (numpy, v2, v3, v4, generic) overrides the choice. A missing library is no error, and
-`backend()` says so; a library built from other sources than the checkout's is one: its results could differ.
+`BYZANTINY_NATIVE_VARIANT` overrides the choice (`kernels.cpu`). A missing library is no error, and `backend()` says so;
+a library built from other sources than the checkout's is one: its results could differ.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,18 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.errors import ByzantinyError
+from byzantiny.kernels.cpu import NUMPY, VARIANT_ENV, VariantError, asked_variant, supported_variants
 
-VARIANT_ENV = "BYZANTINY_NATIVE_VARIANT"
 REBUILD = "python -m byzantiny_firmware.build"
 """The command that builds the native libraries in a checkout."""
 
 _HERE = Path(__file__).parent
-_FLAGS = {
-    "v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
-    "v3": {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"},
-    "v2": {"cx16", "popcnt", "sse4_1", "sse4_2", "ssse3"},
-}
-"""What each x86-64 level adds to the one below it (x86-64 psABI); best first."""
 
 
 class KernelError(ByzantinyError):
@@ -46,23 +38,6 @@ class Backend:
     variant: str
     reason: str
     path: Path | None = None
-
-
-def supported_variants(flags: frozenset[str] | None = None) -> tuple[str, ...]:
-    """Return the native variants this processor runs, best first.
-
-    >>> supported_variants(frozenset(_FLAGS["v2"] | _FLAGS["v3"]))
-    ('v3', 'v2')
-    """
-    if flags is None and platform.machine().lower() not in ("x86_64", "amd64"):
-        return ("generic",)
-    have = _cpu_flags() if flags is None else flags
-    levels: list[str] = []
-    for level in ("v2", "v3", "v4"):
-        if not _FLAGS[level] <= have:
-            break
-        levels.insert(0, level)
-    return tuple(levels)
 
 
 def source_sha256(folder: Path = _HERE / "csrc") -> str | None:
@@ -140,21 +115,19 @@ def select() -> tuple[Backend, NativeKernels | None]:
     Raises:
         KernelError: the override names no variant, or one this machine lacks; the library is stale.
     """
-    asked = os.environ.get(VARIANT_ENV, "")
-    if asked == "numpy":
-        return Backend("numpy", f"{VARIANT_ENV}=numpy"), None
-    supported = supported_variants()
-    if asked and asked not in supported:
-        raise KernelError(
-            f"{VARIANT_ENV}={asked}: this processor runs {', '.join(('numpy', *supported))}; use one of them"
-        )
-    for variant in (asked,) if asked else supported:
+    try:
+        asked = asked_variant()
+    except VariantError as error:
+        raise KernelError(str(error)) from None
+    if asked == NUMPY:
+        return Backend(NUMPY, f"{VARIANT_ENV}={NUMPY}"), None
+    for variant in (asked,) if asked else supported_variants():
         path = library_path(variant)
         if path.exists():
             return Backend(variant, "asked for" if asked else "best this processor runs", path), load(path)
     if asked:
         raise KernelError(f"{VARIANT_ENV}={asked}: {library_path(asked)} does not exist; build it with `{REBUILD}`")
-    return Backend("numpy", f"no native library in {_HERE / '_built'}; build it with `{REBUILD}`"), None
+    return Backend(NUMPY, f"no native library in {_HERE / '_built'}; build it with `{REBUILD}`"), None
 
 
 def library_path(variant: str) -> Path:
@@ -177,7 +150,7 @@ def load(path: Path) -> NativeKernels:
     if expected is not None and kernels.source_sha256 != expected:
         raise KernelError(
             f"{path} was built from sources {kernels.source_sha256[:12]!r}, the checkout has {expected[:12]!r}; "
-            f"rebuild it with `{REBUILD}`, or set {VARIANT_ENV}=numpy"
+            f"rebuild it with `{REBUILD}`, or set {VARIANT_ENV}={NUMPY}"
         )
     return kernels
 
@@ -187,13 +160,3 @@ def _shape(stored: NDArray[np.int8]) -> tuple[int, int, int]:
         raise KernelError(f"codes of {stored.dtype}, contiguous {stored.flags.c_contiguous}: need contiguous int8")
     blocks, n, width = stored.shape if stored.ndim == 3 else (1, *stored.shape)
     return blocks, n, width
-
-
-def _cpu_flags() -> frozenset[str]:
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists():
-        return frozenset(_FLAGS["v2"])  # elsewhere only v2 is built; every x86-64 such systems still support has it
-    for line in cpuinfo.read_text().splitlines():
-        if line.startswith("flags"):
-            return frozenset(line.partition(":")[2].split())
-    return frozenset()
