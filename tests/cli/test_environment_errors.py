@@ -47,14 +47,27 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_broker_that_is_absent_is_named_and_the_run_can_go_on_with_another(
-    cli: Cli, experiment: Path, tmp_path: Path, mosquitto: str, digits: None
+def test_a_broker_that_is_absent_is_named_and_a_run_that_never_began_leaves_nothing(
+    cli: Cli, experiment: Path, tmp_path: Path, digits: None
 ) -> None:
     port = free_port()
     said = cli("run", experiment, *MQTT, "--broker", f"mqtt://127.0.0.1:{port}")
     assert f"no MQTT broker at 127.0.0.1:{port}" in said.refusal
+    assert "resume" not in said.err, "there is nothing to go on with"
+    assert list(tmp_path.glob("runs/*")) == []
+
+
+def test_a_run_whose_broker_is_gone_when_it_is_resumed_keeps_its_rounds(
+    cli: Cli, experiment: Path, tmp_path: Path, mosquitto: str, digits: None
+) -> None:
+    assert cli("run", experiment, *MQTT, "--broker", "").status == 2
+    assert cli("run", experiment, *MQTT).status == 0
     (run_dir,) = (tmp_path / "runs").iterdir()
-    assert f"byzantiny resume {run_dir.relative_to(tmp_path)}" in said.err
+    for final in run_dir.glob("arms/*/*/final.json"):
+        final.unlink()
+    said = cli("resume", run_dir, "--broker", f"mqtt://127.0.0.1:{free_port()}")
+    assert "no MQTT broker" in said.refusal
+    assert f"byzantiny resume {run_dir}" in said.err
     assert cli("resume", run_dir).status == 0
 
 
