@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import resource
+import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import final
 
 import paho.mqtt.client as paho
 import pytest
@@ -19,7 +23,7 @@ from byzantiny.transport.errors import TransportError
 from byzantiny.transport.mqtt import MqttTransport
 from byzantiny.transport.mqtt_fleet import MqttFleetLink
 from byzantiny.transport.mqtt_names import MqttOptions, parse_broker_url, topic
-from byzantiny.transport.paho_loop import make_client
+from byzantiny.transport.paho_loop import make_client, tls_context
 
 FRAME = bytes(range(40))
 FAST = MqttOptions(timeout_s=5.0)
@@ -52,6 +56,49 @@ def poll_until(link: MqttFleetLink, count: int, timeout_s: float = 10.0) -> list
     while len(got) < count and time.monotonic() < until:
         got += link.poll(0.2)
     return got
+
+
+@final
+class Bridge:
+    """Takes any number of connections on `port`, and carries the bytes of the first `served` to and from `target`."""
+
+    def __init__(self, target: int, served: int) -> None:
+        self._target = target
+        self._left = served
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._stop, self._stopped = socket.socketpair()
+        self._ends = [self._listener, self._stop, self._stopped]
+        self._thread = threading.Thread(target=self._carry)
+
+    def __enter__(self) -> Bridge:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.sendall(b"\0")
+        self._thread.join()
+        for end in self._ends:
+            end.close()
+
+    def _carry(self) -> None:
+        peers: dict[socket.socket, socket.socket] = {}
+        while True:
+            for end in select.select([self._listener, self._stopped, *peers], [], [])[0]:
+                if end is self._stopped:
+                    return
+                if end is self._listener:
+                    line, _ = end.accept()
+                    self._ends.append(line)
+                    if self._left:
+                        self._left -= 1
+                        far = socket.create_connection(("127.0.0.1", self._target))
+                        self._ends.append(far)
+                        peers |= {line: far, far: line}
+                elif data := end.recv(4096):
+                    peers[end].sendall(data)
+                else:
+                    del peers[end]
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -131,7 +178,7 @@ def test_topics_that_name_no_device_and_frames_that_are_none_are_dropped_and_cou
 ) -> None:
     url = parse_broker_url(broker.url)
     transport = MqttTransport(broker.url, "strict", max_payload=64)
-    rogue = make_client("rogue", url, FAST, "byz/v1/strict/rogue/state")
+    rogue = make_client("rogue", url, FAST, "byz/v1/strict/rogue/state", None)
     rogue.connect(url.host, url.port)
     rogue.publish("byz/v1/strict/kept/up", FRAME, qos=1, retain=True)
     for _ in range(50):
@@ -219,6 +266,18 @@ def test_something_that_is_no_broker_is_said_to_be_none(inbox: Inbox) -> None:
         url = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(TransportError, match=r"did not answer as an MQTT broker within 0\.5 s"):
             MqttTransport(url, "lab", options=MqttOptions(timeout_s=0.5)).open(inbox)
+        with pytest.raises(TransportError, match=r"did not answer as an MQTT broker within 0\.5 s; check the port"):
+            MqttFleetLink(url, "lab", ["dev-01", "dev-02"], options=MqttOptions(timeout_s=0.5)).start()
+
+
+def test_a_broker_that_takes_some_devices_and_no_more_is_told_apart_from_none(broker: Broker) -> None:
+    """A bridge to the broker that answers for three connections and is silent for the others."""
+    url = parse_broker_url(broker.url)
+    with Bridge(url.port, 3) as bridge:
+        narrow = broker.url.replace(url.endpoint, f"127.0.0.1:{bridge.port}")
+        link = MqttFleetLink(narrow, "some", [f"dev-{i}" for i in range(5)], options=MqttOptions(timeout_s=1.0))
+        with pytest.raises(TransportError, match=r"3 of 5 devices are connected.*max_connections"):
+            link.start()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1", "http://host", "mqtt://", "mqtt://host:port", "mqtt://host/path"])
@@ -227,15 +286,13 @@ def test_a_url_that_is_none_is_refused_with_the_form(url: str) -> None:
         parse_broker_url(url)
 
 
-def test_tls_is_built_from_the_url_and_the_options(tmp_path: object) -> None:
+def test_tls_is_built_from_the_url_and_the_options() -> None:
     url = parse_broker_url("mqtts://me:pw@broker.example")
     assert (url.port, url.tls) == (8883, True)
-    client = make_client("x", url, MqttOptions(), "s")
-    assert client._ssl_context is not None
-    from pathlib import Path
-
+    assert tls_context(parse_broker_url("mqtt://broker.example"), MqttOptions()) is None
+    assert make_client("x", url, MqttOptions(), "s", tls_context(url, MqttOptions()))._ssl_context is not None
     with pytest.raises(TransportError, match="check the files"):
-        make_client("x", url, MqttOptions(ca_file=Path("/nowhere.pem")), "s")
+        tls_context(url, MqttOptions(ca_file=Path("/nowhere.pem")))
 
 
 def test_using_a_closed_link_is_an_error_and_closing_twice_is_not(broker: Broker) -> None:

@@ -11,7 +11,7 @@ import paho.mqtt.client as paho
 from byzantiny.transport.base import Inbox
 from byzantiny.transport.errors import TransportError
 from byzantiny.transport.mqtt_names import COORDINATOR, MqttOptions, check_name, device_of, parse_broker_url, topic
-from byzantiny.transport.paho_loop import PahoLoop, announce, connect, make_client, refusal
+from byzantiny.transport.paho_loop import PahoLoop, announce, connect, make_client, refusal, silence, tls_context
 from byzantiny.wire.messages import OVERHEAD_BYTES, PAYLOAD_SIZES
 
 OPTIONS: Final = MqttOptions()
@@ -60,7 +60,8 @@ class MqttTransport:
             raise TransportError("the MQTT transport is open already; close() it first")
         self._inbox, self._failure, self._stopping = inbox, None, False
         self._subscribed.clear()
-        client = make_client(f"byz-{self._fleet}-{COORDINATOR}", self._url, self._options, self._state_topic)
+        tls = tls_context(self._url, self._options)
+        client = make_client(f"byz-{self._fleet}-{COORDINATOR}", self._url, self._options, self._state_topic, tls)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -104,10 +105,7 @@ class MqttTransport:
         if self._failure is not None:
             raise self._failure
         if not answered:
-            raise TransportError(
-                f"{self._url.endpoint} did not answer as an MQTT broker within {self._options.timeout_s} s; "
-                "check the port, and mqtt:// against mqtts://"
-            )
+            raise silence(self._url, self._options)
 
     def _stop(self) -> None:
         self._stopping = True

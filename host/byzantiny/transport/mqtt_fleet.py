@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import ssl
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import paho.mqtt.client as paho
 from byzantiny.transport.base import Delivery
 from byzantiny.transport.errors import TransportError
 from byzantiny.transport.mqtt_names import LOST, BrokerUrl, MqttOptions, check_name, parse_broker_url, topic
-from byzantiny.transport.paho_loop import PahoLoop, announce, connect, make_client, refusal
+from byzantiny.transport.paho_loop import PahoLoop, announce, connect, make_client, refusal, silence, tls_context
 
 OPTIONS: Final = MqttOptions()
 CONNECT_BATCH: Final = 50
@@ -49,10 +50,11 @@ class MqttFleetLink:
         if self._loop is not None:
             raise TransportError("the fleet's MQTT link is open already; close() it first")
         _allow_descriptors(len(self._device_ids))
+        tls = tls_context(self._url, self._options)
         self._loop, self._failure = PahoLoop(), None
         try:
             for number, device_id in enumerate(self._device_ids, 1):
-                self._clients[device_id] = self._make(device_id, self._loop)
+                self._clients[device_id] = self._make(device_id, self._loop, tls)
                 connect(self._clients[device_id], self._url, self._options)
                 if number % CONNECT_BATCH == 0:
                     self._settle(self._loop, number)
@@ -90,9 +92,9 @@ class MqttFleetLink:
         self._clients.clear()
         self._subscribed.clear()
 
-    def _make(self, device_id: str, loop: PahoLoop) -> paho.Client:
+    def _make(self, device_id: str, loop: PahoLoop, tls: ssl.SSLContext | None) -> paho.Client:
         state = topic(self._fleet, device_id, "state")
-        client = make_client(f"byz-{self._fleet}-{device_id}", self._url, self._options, state)
+        client = make_client(f"byz-{self._fleet}-{device_id}", self._url, self._options, state, tls)
         loop.add(client)
 
         def on_connect(client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
@@ -132,6 +134,8 @@ class MqttFleetLink:
             if self._failure is not None:
                 raise self._failure
             if time.monotonic() > until:
+                if not any(client.is_connected() for client in self._clients.values()):
+                    raise silence(self._url, self._options)
                 raise TransportError(
                     f"{seen} of {expected} devices are connected to {self._url.endpoint}, and no more within "
                     f"{self._options.timeout_s} s; raise the broker's max_connections and its descriptor limit"

@@ -150,8 +150,44 @@ class PahoLoop:
             self._selector.modify(sock, selectors.EVENT_READ, client)
 
 
-def make_client(mqtt_id: str, url: BrokerUrl, options: MqttOptions, state_topic: str) -> paho.Client:
-    """Return a paho client with a clean session, a retained `lost` as its will, and the options' security."""
+class _TlsSocket(ssl.SSLSocket):
+    """Closes when the handshake fails (paho only forgets it), and says that it was the handshake."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError as error:
+            self.close()
+            if isinstance(error, ssl.SSLError):
+                raise
+            raise ssl.SSLError(error.errno or 0, f"the handshake failed: {error}") from error
+
+
+def tls_context(url: BrokerUrl, options: MqttOptions) -> ssl.SSLContext | None:
+    """Return what checks the broker's certificate and its name, None for mqtt://; raises TransportError for unusable files.
+
+    It takes 20 ms where the system has 144 certificates, so a fleet shares one.
+    """
+    if not url.tls:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = _TlsSocket
+    try:
+        if options.cert_file is not None:
+            context.load_cert_chain(options.cert_file, options.key_file)
+        if options.ca_file is not None:
+            context.load_verify_locations(options.ca_file)
+        else:
+            context.load_default_certs()
+    except (OSError, ValueError) as error:
+        raise TransportError(f"the certificates for {url.endpoint} cannot be used: {error}; check the files") from error
+    return context
+
+
+def make_client(
+    mqtt_id: str, url: BrokerUrl, options: MqttOptions, state_topic: str, tls: ssl.SSLContext | None
+) -> paho.Client:
+    """Return a paho client with a clean session and a retained `lost` as its will; `tls` is `tls_context`'s."""
     v5 = options.protocol == "5"
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
@@ -162,16 +198,8 @@ def make_client(mqtt_id: str, url: BrokerUrl, options: MqttOptions, state_topic:
     )
     if url.username is not None:
         client.username_pw_set(url.username, url.password)
-    if url.tls:
-        try:
-            ca, cert, key = (
-                None if f is None else str(f) for f in (options.ca_file, options.cert_file, options.key_file)
-            )
-            client.tls_set(ca, cert, key)
-        except (OSError, ValueError) as error:
-            raise TransportError(
-                f"the certificates for {url.endpoint} cannot be used: {error}; check the files"
-            ) from error
+    if tls is not None:
+        client.tls_set_context(tls)
     client.max_inflight_messages_set(INFLIGHT_MAX)
     client.connect_timeout = options.timeout_s
     client.will_set(state_topic, LOST, qos=1, retain=True)
@@ -185,6 +213,16 @@ def connect(client: paho.Client, url: BrokerUrl, options: MqttOptions) -> None:
             client.connect(url.host, url.port, options.keepalive_s, clean_start=True)
         else:
             client.connect(url.host, url.port, options.keepalive_s)
+    except ssl.SSLCertVerificationError as error:
+        raise TransportError(
+            f"the certificate of the broker at {url.endpoint} is not trusted: {error.verify_message}; "
+            "give the file of the CA that signed it (ca_file), and the host name that the certificate is for"
+        ) from error
+    except ssl.SSLError as error:
+        raise TransportError(
+            f"no TLS with {url.endpoint}: {error}; check the port, mqtts:// against mqtt://, and whether "
+            "the broker wants a client certificate (cert_file, key_file)"
+        ) from error
     except (OSError, ValueError) as error:
         raise TransportError(
             f"no MQTT broker at {url.endpoint} ({error}); start one there, give another URL, or leave the URL out and "
@@ -201,4 +239,12 @@ def refusal(url: BrokerUrl, reason: object) -> TransportError:
     """Return the error for a broker that said no."""
     return TransportError(
         f"the broker at {url.endpoint} refused the connection: {reason}; check the user name and password in the URL"
+    )
+
+
+def silence(url: BrokerUrl, options: MqttOptions) -> TransportError:
+    """Return the error for something that takes connections and never says what a broker says."""
+    return TransportError(
+        f"{url.endpoint} did not answer as an MQTT broker within {options.timeout_s} s; "
+        "check the port, and mqtt:// against mqtts://"
     )
