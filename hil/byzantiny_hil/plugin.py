@@ -1,6 +1,7 @@
 """pytest plugin: `--board NAME` runs tests on boards of the map; the fixture `board` is one of them, open.
 
-    pytest --board bench-m4 --board bench-m0 --pyargs byzantiny_hil.conformance
+    pytest --board bench-m4 --board bench-m0             # no paths: the conformance set, and nothing else
+    pytest --board bench-m4 tests/test_mine.py           # tests of one's own
 
 Without `--board` it is the emulated board that comes with byzantiny: the same tests, nothing to plug in. This module is
 loaded by every pytest run where byzantiny is installed, so it imports the rest only when a board is asked for.
@@ -21,6 +22,7 @@ pytest.register_assert_rewrite("byzantiny_hil.conformance")
 
 DEFAULT: Final = "emulated-m4f"
 PARAMETER: Final = "byzantiny_board_name"
+CONFORMANCE: Final = Path(__file__).parent / "conformance"
 LOGS: Final = pytest.StashKey[dict[str, Path]]()
 
 
@@ -53,6 +55,18 @@ def pytest_configure(config: pytest.Config) -> None:
             boards.find(name)
     except HilError as error:
         raise pytest.UsageError(str(error)) from error
+    if _is_conformance_run(config):
+        config.args[:] = [str(path) for path in sorted(CONFORMANCE.glob("test_*.py"))]
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say why the tests of the folder are not run."""
+    return "boards: no paths given, so this is the conformance set" if _is_conformance_run(config) else None
+
+
+def _is_conformance_run(config: pytest.Config) -> bool:
+    """Whether boards were named and paths were not."""
+    return bool(config.option.board) and config.args_source is not pytest.Config.ArgsSource.ARGS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -30,11 +33,11 @@ def two_boards(folder: Path, first: FakeBoard, second: FakeBoard) -> Path:
 
 
 def test_a_test_runs_on_every_board_named(pytester: pytest.Pytester, tmp_path: Path) -> None:
-    pytester.makepyfile(TEST)
+    mine = pytester.makepyfile(TEST)
     with FakeBoard(spec_of("lab-01")) as first, FakeBoard(spec_of("lab-02")) as second:
         path = two_boards(tmp_path, first, second)
         result = pytester.runpytest_inprocess(
-            "--boards", path, "--board", "left", "--board", "right", "--board", "left", "-s"
+            "--boards", path, "--board", "left", "--board", "right", "--board", "left", "-s", mine
         )
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*met lab-01*", "*met lab-02*"])
@@ -49,26 +52,28 @@ def test_a_board_that_is_not_in_the_map_ends_the_run_before_it_starts(pytester: 
 
 
 def test_a_failure_says_where_the_frames_are(pytester: pytest.Pytester, tmp_path: Path) -> None:
-    pytester.makepyfile("def test_it(board):\n    assert board.ping() < 0\n")
+    mine = pytester.makepyfile("def test_it(board):\n    assert board.ping() < 0\n")
     with FakeBoard() as fake:
         path = write_map(tmp_path, fake.url, fake.spec)
-        result = pytester.runpytest_inprocess("--boards", path, "--board", "bench", "--board-logdir", tmp_path / "logs")
+        result = pytester.runpytest_inprocess(
+            "--boards", path, "--board", "bench", "--board-logdir", tmp_path / "logs", mine
+        )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*frames of board bench*", f"*{tmp_path / 'logs' / 'bench.log'}*"])
     assert "PING" in (tmp_path / "logs" / "bench.log").read_text()
 
 
 def test_a_board_that_cannot_be_opened_fails_with_one_sentence(pytester: pytest.Pytester, tmp_path: Path) -> None:
-    pytester.makepyfile(TEST)
+    mine = pytester.makepyfile(TEST)
     path = write_map(tmp_path, "/dev/serial/by-id/usb-nothing", spec_of())
-    result = pytester.runpytest_inprocess("--boards", path, "--board", "bench")
+    result = pytester.runpytest_inprocess("--boards", path, "--board", "bench", mine)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*there is no port /dev/serial/by-id/usb-nothing; plug the board in*"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_a_board_fixture_of_somebody_else_is_left_alone(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
+    mine = pytester.makepyfile(
         """
         import pytest
 
@@ -80,18 +85,18 @@ def test_a_board_fixture_of_somebody_else_is_left_alone(pytester: pytest.Pyteste
             assert board == "chess"
         """
     )
-    pytester.runpytest_inprocess("--board", "emulated-m4f").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("--board", "emulated-m4f", mine).assert_outcomes(passed=1)
 
 
 def test_without_an_emulator_and_without_a_name_the_tests_skip_with_a_sentence(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytester.makepyfile(TEST)
+    mine = pytester.makepyfile(TEST)
     monkeypatch.setattr("byzantiny_firmware.unicorn.unavailable_reason", lambda: "the package unicorn is not installed")
     result = pytester.runpytest_inprocess("-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*there is no emulated board here: the package unicorn is not installed*"])
-    pytester.runpytest_inprocess("--board", "emulated-m4f").assert_outcomes(errors=1)
+    pytester.runpytest_inprocess("--board", "emulated-m4f", mine).assert_outcomes(errors=1)
 
 
 @needs_unicorn
@@ -99,6 +104,26 @@ def test_without_a_name_it_is_the_emulated_board_whatever_map_is_here(pytester: 
     pytester.makepyfile(TEST)
     pytester.path.joinpath("boards.toml").write_text('[boards.other]\nkind = "unicorn"\n')
     pytester.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+@needs_unicorn
+def test_a_name_and_no_paths_is_the_conformance_set_and_nothing_else() -> None:
+    """In the checkout, where `testpaths` would otherwise be the whole suite."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "pytest", "--board", "emulated-m4f", "-q", "-p", "no:cacheprovider"]
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\n18 passed in " in done.stdout
+    assert time.monotonic() - began < 30
+
+
+@needs_unicorn
+def test_a_name_and_no_paths_is_the_conformance_set_in_any_folder(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_mine(): raise AssertionError")
+    result = pytester.runpytest_inprocess("--board", "emulated-m4f")
+    result.assert_outcomes(passed=18)
+    result.stdout.fnmatch_lines(["boards: no paths given, so this is the conformance set"])
 
 
 @needs_unicorn
