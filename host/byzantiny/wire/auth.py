@@ -101,15 +101,3 @@ def manifest_for(
     """
     digest = hashlib.sha256(codes).digest()
     return Manifest(key_id, device_id, round_num, offer_sha256, counter, n_samples, len(codes), digest)
-
-
-def is_fresh(counter: int, highest: int) -> bool:
-    """The replay rule of a counter: only above the highest one accepted so far.
-
-    `counter` is boot_id << 32 | uploads since boot, boot_id random, so it orders uploads of one boot only. An update
-    needs no such rule (its offer's nonce binds it, one is counted per round); this is for a device's other claims.
-
-    >>> is_fresh(2, highest=1), is_fresh(1, highest=1)
-    (True, False)
-    """
-    return (counter >> 32) != (highest >> 32) or counter > highest

@@ -122,7 +122,7 @@ class Reason(enum.IntEnum):
     CODE_RANGE = 16
     NORM = 17
     SAMPLES = 18
-    REPLAY = 19
+    REPLAY = 19  # reserved: nobody gives it; an update is bound to its offer's nonce and counts once a round
 
 
 class Reject(enum.IntEnum):
