@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzantiny.ledger import Candidate, Ledger, LedgerError, RoundClosing, RoundOpening
+from byzantiny.ledger import Candidate, Ledger, LedgerError, RoundClosing, RoundOpening, schema
 from byzantiny.ledger.schema import APPLICATION_ID
 from byzantiny.validation import Rejection
 from byzantiny.wire.messages import Reason, Verdict
@@ -132,15 +133,12 @@ def test_codes_stay_when_they_are_to_be_kept(tmp_path: Path) -> None:
 def test_an_open_round_survives_closing_the_file_with_its_offer_and_updates(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     with Ledger.create(path) as ledger:
-        ledger.set_meta("seed", "1")
         ledger.put_device("a", {"boot_id": 7, "fw_sha256": b"\xff"})
         ledger.open_round(opening(1))
         ledger.close_round(closing(1))
         ledger.open_round(opening(2))
         ledger.judge([candidate("a", 2)])
     with Ledger.open(path) as ledger:
-        assert ledger.get_meta("seed") == "1"
-        assert ledger.get_meta("nothing") is None
         assert ledger.devices() == {"a": {"boot_id": 7, "fw_sha256": "ff"}}
         assert ledger.open_round_record() == opening(2)
         assert ledger.known_offers() == {o.offer_sha256: o.offer_body for o in (opening(1), opening(2))}
@@ -198,16 +196,75 @@ def test_files_that_are_no_ledger_of_this_version_are_refused_with_the_remedy(tm
     db.close()
     with pytest.raises(LedgerError, match="version 2, this byzantiny reads version 1"):
         Ledger.open(path)
-    foreign = tmp_path / "foreign.sqlite"
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_is_no_ledger_is_left_as_it_is(tmp_path: Path) -> None:
+    foreign, empty, text, short = (tmp_path / name for name in ("foreign.sqlite", "empty", "notes.txt", "short"))
     db = sqlite3.connect(foreign)
     db.execute("CREATE TABLE t (x)")
     db.close()
-    with pytest.raises(LedgerError, match=f"application_id 0x0, a ledger has {APPLICATION_ID:#x}"):
-        Ledger.open(foreign)
-    text = tmp_path / "notes.txt"
+    empty.touch()
     text.write_text("not a database, but long enough to be looked at" * 50)
-    with pytest.raises(LedgerError, match="is not a ledger"):
+    short.write_bytes(foreign.read_bytes()[:20])
+    before = everything_in(tmp_path)
+    for path in (foreign, empty, short):
+        with pytest.raises(
+            LedgerError, match=rf"is not a ledger \(application_id 0x0, a ledger has {APPLICATION_ID:#x}"
+        ):
+            Ledger.open(path)
+    with pytest.raises(LedgerError, match=r"is not a ledger \(file is not a database"):
         Ledger.open(text)
+    assert everything_in(tmp_path) == before
+
+
+def test_a_ledger_of_another_version_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger.create(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA journal_mode = DELETE")
+    db.execute("PRAGMA user_version = 2")
+    db.close()
+    before = everything_in(tmp_path)
+    with pytest.raises(LedgerError, match="version 2"):
+        Ledger.open(path)
+    assert everything_in(tmp_path) == before
+
+
+def test_a_creation_that_fails_names_the_file_and_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.sqlite"
+    monkeypatch.setattr(schema, "TABLES", "CREATE TABLE device (x); CREATE TABLE device (x);")
+    with pytest.raises(LedgerError, match=r"cannot open .*ledger\.sqlite: table device already exists; check"):
+        Ledger.create(path)
+    assert everything_in(tmp_path) == {}
+
+
+def test_a_ledger_killed_before_its_first_checkpoint_opens(tmp_path: Path) -> None:
+    path, copy = tmp_path / "ledger.sqlite", tmp_path / "copy.sqlite"
+    with Ledger.create(path) as ledger:
+        ledger.open_round(opening(1))
+        for suffix in ("", "-wal"):  # as `kill -9` leaves them
+            Path(f"{copy}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
+    with Ledger.open(copy) as ledger:
+        assert ledger.open_round_record() == opening(1)
+
+
+def test_a_creation_cut_short_is_no_ledger(tmp_path: Path) -> None:
+    """The pages are in the file; the journal says that they were not committed, and that there were none before."""
+    path = tmp_path / "ledger.sqlite"
+    Ledger.create(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA journal_mode = DELETE")
+    db.close()
+    records, nonce, pages, sector, page_size = 0, 0, 0, 512, 4096
+    header = bytes.fromhex("d9d505f920a163d7") + struct.pack(">5I", records, nonce, pages, sector, page_size)
+    Path(f"{path}-journal").write_bytes(header.ljust(sector, b"\0"))
+    assert schema._header(path) == (APPLICATION_ID, 1)
+    with pytest.raises(LedgerError, match=r"is not a ledger \(application_id 0x0"):
+        Ledger.open(path)
 
 
 def test_a_file_is_written_with_the_durability_that_is_promised(tmp_path: Path) -> None:
@@ -222,7 +279,7 @@ def test_a_ledger_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         ledger._db.execute("PRAGMA busy_timeout = 0")
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match=r"cannot be written: database is locked; check"):
+        with pytest.raises(LedgerError, match=r"ledger\.sqlite cannot be written: database is locked; check"):
             ledger.open_round(opening(1))
         other.execute("ROLLBACK")
         other.close()

@@ -44,21 +44,27 @@ class Ledger:
     """
 
     def __init__(
-        self, db: sqlite3.Connection, *, keep_updates: bool = False, clock: Callable[[], float] = time.time
+        self,
+        db: sqlite3.Connection,
+        path: str | Path,
+        *,
+        keep_updates: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._db = db
+        self._path = path
         self._keep_updates = keep_updates
         self._clock = clock
 
     @classmethod
     def create(cls, path: str | Path, *, keep_updates: bool = False, clock: Callable[[], float] = time.time) -> Ledger:
         """Create a ledger at `path`, or `":memory:"`; raises LedgerError if the file exists."""
-        return cls(schema.create(path), keep_updates=keep_updates, clock=clock)
+        return cls(schema.create(path), path, keep_updates=keep_updates, clock=clock)
 
     @classmethod
     def open(cls, path: str | Path, *, keep_updates: bool = False, clock: Callable[[], float] = time.time) -> Ledger:
         """Open the ledger of an earlier run; raises LedgerError if it is missing, foreign or of another version."""
-        return cls(schema.open_existing(path), keep_updates=keep_updates, clock=clock)
+        return cls(schema.open_existing(path), path, keep_updates=keep_updates, clock=clock)
 
     def close(self) -> None:
         """Close the file; idempotent."""
@@ -72,17 +78,7 @@ class Ledger:
     ) -> None:
         self.close()
 
-    # What the run is, and who takes part
-
-    def get_meta(self, key: str) -> str | None:
-        """Return the value kept under `key`, or None."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def set_meta(self, key: str, value: str) -> None:
-        """Keep `value` under `key`."""
-        with self._transaction():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+    # Who takes part
 
     def put_device(self, client_id: str, hello: Mapping[str, Any]) -> None:
         """Keep what a device last said about itself (bytes become hexadecimal)."""
@@ -327,7 +323,7 @@ class Ledger:
                 raise
         except sqlite3.Error as error:
             raise LedgerError(
-                f"the ledger cannot be written: {error}; check the disk, and that no other run uses it"
+                f"the ledger {self._path} cannot be written: {error}; check the disk, and that no other run uses it"
             ) from error
 
 
