@@ -160,6 +160,18 @@ def test_no_point_nearby_has_a_smaller_sum_of_distances(rows):
     assert total(rows.mean(axis=0)) >= least - len(rows) * 1e-3
 
 
+@given(
+    hnp.arrays(np.int8, (6, 3), elements=st.integers(-20, 20)),
+    hnp.arrays(np.int8, (4, 3), elements=st.integers(-127, 127)),
+)
+def test_four_liars_among_ten_move_it_within_the_known_bound(honest, liars):
+    """Within 2 (n - f) / (n - 2f) of the largest honest distance to their mean, plus what nu and the tolerance leave."""
+    z = aggregate(GeometricMedian(f=4), np.concatenate([honest, liars])).values
+    centre = honest.mean(axis=0)
+    spread = np.linalg.norm(honest - centre, axis=1).max()
+    assert np.linalg.norm(z - centre) <= 2 * 6 / 2 * spread + 0.01
+
+
 def test_the_residual_says_when_it_has_not_arrived():
     """ByzFL's three steps from zero are far from the optimum (3.3); ours report it."""
     result = aggregate(BYZFL, X3).diagnostics

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 
@@ -20,7 +21,16 @@ from byzantiny.aggregators.mda import MOST_F, smallest_diameter
 from byzantiny.aggregators.smea import least_spread
 from byzantiny.federation import build_pipeline
 from byzantiny.testing import check_aggregator
-from byzantiny.updates import Aggregate, BeyondLimitError, InvalidBatchError, PipelineError, UpdateBatch
+from byzantiny.updates import (
+    Aggregate,
+    BeyondLimitError,
+    Diagnostics,
+    InvalidBatchError,
+    PipelineError,
+    UpdateBatch,
+    UpdateBuffer,
+)
+from byzantiny_models.networks import Layout, TensorSpec
 
 X3 = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 X7 = [
@@ -333,13 +343,42 @@ def test_weights_follow_the_client_not_the_place():
 
 def test_a_client_nobody_weighed_is_not_counted_by_accident():
     rows, ids = np.array([[4], [8]]), ["dev-1", "dev-2"]
-    with pytest.raises(BeyondLimitError, match="no weight for 'dev-2', and no default"):
+    with pytest.raises(BeyondLimitError, match="no weight for 'dev-2', no default"):
         aggregate(WeightedMean(weights={"dev-1": 1}), rows, client_ids=ids)
     assert aggregate(WeightedMean(weights={"dev-1": 1}, default=0), rows, client_ids=ids).values.tolist() == [4]
     with pytest.raises(BeyondLimitError, match="2\\^55"):
         aggregate(WeightedMean(weights={}, default=1 << 55), rows)
     with pytest.raises(PipelineError, match="weight of 'dev-1' is -1"):
         WeightedMean(weights={"dev-1": -1})
+
+
+def test_a_client_s_own_word_counts_only_where_the_experiment_says_so():
+    """What breaks it: a liar that claims a thousand samples is the aggregate."""
+    layout = Layout((TensorSpec("w", (2,), "int16", 14),))
+    buffer = UpdateBuffer(layout, (0,), ["dev-1", "dev-2", "dev-3"])
+    for client_id, codes, claim in (("dev-3", [99, 99], 998), ("dev-1", [1, 2], 1), ("dev-2", [3, 4], 1)):
+        buffer.put(client_id, np.array(codes, dtype=np.int8), claim)
+    batch = buffer.batch()
+    assert batch.claimed == (1, 1, 998)
+    generator = np.random.default_rng(0)
+    word = WeightedMean(self_reported=True).apply(batch, None, generator)[0]
+    assert (word.numerator.tolist(), int(word.denominator)) == ([4 + 998 * 99, 6 + 998 * 99], 1000)
+    own = WeightedMean(default=1).apply(batch, None, generator)[0]
+    assert own.values.tolist() == [103 / 3, 105 / 3]
+    screened = batch.select(np.array([True, True, False]), Diagnostics("screen", np.array([True, True, False])))
+    assert WeightedMean(self_reported=True).apply(screened, None, generator)[0].values.tolist() == [2.0, 3.0]
+    with pytest.raises(BeyondLimitError, match="no claim"):
+        aggregate(WeightedMean(self_reported=True), [[1, 2]])
+    with pytest.raises(InvalidBatchError, match="1 claimed sample counts for 3 clients"):
+        replace(batch, claimed=(1,))
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"weights": ["dev-1"]}, {"self_reported": True, "default": 1}, {"weights": {}}]
+)
+def test_weights_must_come_from_one_place(parameters):
+    with pytest.raises(PipelineError, match="weights by client id or a default, or else self_reported"):
+        WeightedMean(**parameters)
 
 
 def test_weights_of_mixed_rows_are_refused():

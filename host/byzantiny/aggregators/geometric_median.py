@@ -9,6 +9,7 @@ of 4); rows weigh the same.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -65,10 +66,11 @@ class GeometricMedian:
     def __post_init__(self) -> None:
         require_f(self.name, self.f)
         require_count(self.name, "max_iterations", self.max_iterations)
-        if not self.nu > 0 or not self.tolerance >= 0 or self.start not in ("median", "zero"):
+        numbers = all(isinstance(x, (int, float)) and math.isfinite(x) for x in (self.nu, self.tolerance))
+        if not numbers or self.nu <= 0 or self.tolerance < 0 or self.start not in ("median", "zero"):
             raise PipelineError(
                 f"geometric-median: nu {self.nu!r}, tolerance {self.tolerance!r}, start {self.start!r}; "
-                "need nu > 0, tolerance >= 0, start median or zero"
+                "need finite nu > 0, tolerance >= 0, start median or zero"
             )
 
     @property

@@ -63,7 +63,7 @@ class Collector:
     """Longest wait without looking at `stop` (and at a transport that works only when pumped)."""
     _strangers: Counter[str] = field(default_factory=Counter)
     """Frames of this round from links that belong to no client of the experiment, by what they call themselves."""
-    _store: Callable[[str, Codes], None] = field(default=lambda _client_id, _codes: None)
+    _store: Callable[[str, Codes, int], None] = field(default=lambda _client_id, _codes, _claimed: None)
     _due: list[tuple[float, str]] = field(default_factory=list)
     _forgeries: Counter[str] = field(default_factory=Counter)
     _settled: set[str] = field(default_factory=set)
@@ -77,13 +77,13 @@ class Collector:
         context: ValidationContext,
         *,
         accepted: Sequence[str],
-        store: Callable[[str, Codes], None],
+        store: Callable[[str, Codes, int], None],
         quorum: int,
         deadline_s: float,
     ) -> Collected:
         """Run one round's exchange.
 
-        `accepted` are the clients whose updates are held already, `store` takes the codes of every other as it is accepted.
+        `accepted` are the clients whose updates are held already, `store` takes codes and claimed samples of every other.
 
         Raises Suspended when `stop()` says so; nothing that was receipted is lost.
         """
@@ -108,7 +108,7 @@ class Collector:
         timed_out = taken < quorum and not self._settled.issuperset(cohort)
         return Collected(tuple(self._receipts), dict(self._device_refusals), timed_out)
 
-    def _begin(self, settled: set[str], store: Callable[[str, Codes], None]) -> None:
+    def _begin(self, settled: set[str], store: Callable[[str, Codes, int], None]) -> None:
         self._settled = settled
         self._store = store
         self._forgeries.clear()
@@ -197,7 +197,7 @@ class Collector:
             if receipt.verdict is Verdict.ACCEPTED:
                 accepted += 1
                 if candidate.codes is not None:
-                    self._store(client_id, candidate.codes)
+                    self._store(client_id, candidate.codes, candidate.n_samples)
                 self._settled.add(client_id)
             elif self._is_final(receipt):
                 self._settled.add(client_id)

@@ -119,7 +119,7 @@ class Coordinator:
         held = self._world.ledger.accepted(round_.round_num)
         buffer = UpdateBuffer(self._layout, round_.offer.shifts, round_.opening.cohort)
         for update in held:
-            buffer.put(update.client_id, _codes(update))
+            buffer.put(update.client_id, _codes(update), update.n_samples)
         receipts = self._world.ledger.receipts(round_.round_num)
         collected = self._collector.collect(
             round_,

@@ -52,7 +52,7 @@ class Bucketing:
     def __post_init__(self) -> None:
         require_count(self.name, "s", self.s, 1)
         require_f(self.name, self.f)
-        if self.permutation is not None and sorted(self.permutation) != list(range(len(self.permutation))):
+        if self.permutation is not None and set(self.permutation) != set(range(len(self.permutation))):
             raise PipelineError(
                 f"bucketing: permutation {self.permutation!r} is none of 0 .. {len(self.permutation) - 1}; "
                 "each index once, or leave it out"

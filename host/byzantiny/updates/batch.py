@@ -27,7 +27,8 @@ class UpdateBatch:
 
     `stored` is (n, d) rows or, from an `UpdateBuffer`, (blocks, n, width) tiles; `rows` and `tiles` give either.
     After a mixing pre-aggregator rows are no longer clients: `mixing` then holds each row's weights over
-    `client_ids` (None: row i is client i), and `trace` what each stage did, by client.
+    `client_ids` (None: row i is client i), and `trace` what each stage did, by client. `claimed` is how many samples
+    each client says it has: the client's own word, for rules that an experiment tells to take it.
 
     Raises:
         InvalidBatchError: a type, range, shape, id or shift the rules could not trust.
@@ -43,6 +44,7 @@ class UpdateBatch:
     client_ids: tuple[str, ...]
     mixing: NDArray[np.float64] | None = None
     trace: tuple[Diagnostics, ...] = ()
+    claimed: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.n == 0:
@@ -63,6 +65,10 @@ class UpdateBatch:
             raise InvalidBatchError(
                 f"{self.n} rows, {expected[1]} client ids, mixing "
                 f"{None if self.mixing is None else self.mixing.shape}: need one id per row, or mixing {expected}"
+            )
+        if self.claimed is not None and len(self.claimed) != len(self.client_ids):
+            raise InvalidBatchError(
+                f"{len(self.claimed)} claimed sample counts for {len(self.client_ids)} clients; give one per client"
             )
         self.stored.setflags(write=False)
         if self.mixing is not None:

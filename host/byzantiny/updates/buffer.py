@@ -39,10 +39,11 @@ class UpdateBuffer:
             raise InvalidBatchError(f"a cohort of {len(self._ids)} ids, {len(self._slots)} distinct; draw it again")
         self._tiles = kernels.empty_tiles(len(self._ids), layout.d)
         self._filled = np.zeros(len(self._ids), dtype=np.bool_)
+        self._claimed: dict[str, int] = {}
         self._sealed = False
 
-    def put(self, client_id: str, codes: NDArray[np.int8]) -> None:
-        """Store one client's (d,) int8 codes in its slot.
+    def put(self, client_id: str, codes: NDArray[np.int8], claimed: int | None = None) -> None:
+        """Store one client's (d,) int8 codes in its slot, and how many samples it says it has.
 
         Raises:
             InvalidBatchError: a client outside the cohort, a second update, codes that are none, a sealed buffer.
@@ -57,6 +58,8 @@ class UpdateBuffer:
             )
         kernels.put_row(self._tiles, slot, codes)
         self._filled[slot] = True
+        if claimed is not None:
+            self._claimed[client_id] = claimed
 
     @property
     def count(self) -> int:
@@ -70,9 +73,11 @@ class UpdateBuffer:
             InvalidBatchError: no update has come.
         """
         self._sealed = True
+        clients = tuple(c for c, filled in zip(self._ids, self._filled, strict=True) if filled)
         return UpdateBatch(
             stored=self._tiles if self._filled.all() else np.ascontiguousarray(self._tiles[:, self._filled]),
             layout=self._layout,
             shifts=self._shifts,
-            client_ids=tuple(c for c, filled in zip(self._ids, self._filled, strict=True) if filled),
+            client_ids=clients,
+            claimed=tuple(self._claimed[c] for c in clients) if self._claimed.keys() >= set(clients) else None,
         )
