@@ -134,7 +134,6 @@ class FirmwareInfo(_Record, frozen=True, kw_only=True):
     compiler: str = ""
     flash_bytes: int | None = None
     ram_bytes: int | None = None
-    stack_bytes: int | None = None
     instructions_per_step: float | None = None
 
 
@@ -164,6 +163,8 @@ class Manifest(_Record, frozen=True, kw_only=True):
     """client_id, body, transport, samples, byzantine."""
     arms: list[ArmInfo]
     seeds: list[int]
+    draws: list[dict[str, Any]] = []
+    """What each seed draws: `seed`, `partition_sha256`, `cohorts_sha256`, and by arm the `byzantine` clients."""
     rounds: int
     broker: str
     kernels: str

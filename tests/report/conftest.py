@@ -165,7 +165,6 @@ def manifest_of(shape: Shape) -> Manifest:
             compiler="clang 20",
             flash_bytes=14_212,
             ram_bytes=21_000,
-            stack_bytes=612,
             instructions_per_step=41_250.0,
         )
     ]

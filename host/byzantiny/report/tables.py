@@ -112,12 +112,12 @@ def firmware_table(run: Run) -> Table:
         (
             image.name,
             image.compiler or "–",
-            *map(known, (image.flash_bytes, image.ram_bytes, image.stack_bytes, image.instructions_per_step)),
+            *map(known, (image.flash_bytes, image.ram_bytes, image.instructions_per_step)),
             image.sha256[:12],
         )
         for image in run.manifest.firmware
     )
-    numbers = ("flash, bytes", "RAM, bytes", "stack, bytes", "instructions (emulated) a step")
+    numbers = ("flash, bytes", "RAM, bytes", "instructions (emulated) a step")
     return Table("Firmware", ("image", "compiler", *numbers, "SHA-256"), rows)
 
 
