@@ -96,6 +96,11 @@ def test_a_target_is_met_missed_or_not_comparable(target, accuracy, met, word):
     assert (verdict.met, verdict.word) == (met, word)
 
 
+@pytest.mark.parametrize(("accuracy", "finished"), [(None, True), (None, False), (0.96, True), (0.96, False)])
+def test_a_target_is_written_alike_whatever_became_of_it(accuracy, finished):
+    assert judge(">=95%", accuracy, finished=finished).target == "≥ 95 %"
+
+
 def test_a_missed_figure_never_prints_as_its_target():
     assert percent(0.9496, beside=">= 95 %") == "94.96 %"
     assert percent(0.94996, beside=">= 95 %") == "94.996 %"

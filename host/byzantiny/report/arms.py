@@ -79,8 +79,13 @@ def _summarize_arm(run: Run, arm: ArmInfo, rng: np.random.Generator) -> ArmSumma
         bytes_up=_mean([o.bytes_up for o in outcomes]),
         bytes_down=_mean([o.bytes_down for o in outcomes]),
         wall_s=_mean([o.wall_s for o in outcomes]),
-        verdict=judge(arm.target, accuracy.mean if accuracy else None),
+        verdict=judge(arm.target, accuracy.mean if accuracy else None, finished=_finished(run, outcomes)),
     )
+
+
+def _finished(run: Run, outcomes: Sequence[Outcome]) -> bool:
+    """Whether every seed went through all of its rounds: a mean over fewer is another figure than the target's."""
+    return len(outcomes) == len(run.manifest.seeds) and all(o.rounds >= run.manifest.rounds for o in outcomes)
 
 
 def _outcome(run: Run, arm: str, seed: int) -> Outcome:

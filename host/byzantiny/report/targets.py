@@ -20,7 +20,7 @@ _TARGET = re.compile(r"\s*(>=|<=|≥|≤|>|<)\s*(\d{1,3}(?:\.\d+)?)\s*%\s*")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a target; `met` is None where there is no target or it cannot be compared."""
+    """What became of a target; `met` is None where there is none, it cannot be compared, or the arm is unfinished."""
 
     target: str
     met: bool | None
@@ -28,22 +28,25 @@ class Verdict:
     word: str
 
 
-def judge(target: str, accuracy: float | None) -> Verdict:
-    """Compare an accuracy (0 to 1), unrounded, with a target in per cent.
+def judge(target: str, accuracy: float | None, *, finished: bool = True) -> Verdict:
+    """Compare an accuracy (0 to 1), unrounded, with a target in per cent; what is not `finished` is not judged.
 
     >>> judge(">= 95 %", 0.9499).word, judge("<= 40 %", 0.31).word, judge("high", 0.5).word
     ('missed', 'met', 'not comparable')
+    >>> judge(">= 95 %", 0.99, finished=False)
+    Verdict(target='≥ 95 %', met=None, symbol='–', word='unfinished')
     """
     if not target.strip():
         return Verdict("", None, "", "")
     match = _TARGET.fullmatch(target)
-    if match is None or accuracy is None:
-        return Verdict(target, None, "–", "not measured" if match else "not comparable")
+    if match is None:
+        return Verdict(target, None, "–", "not comparable")
     sign, limit = match.groups()
+    shown = f"{sign.replace('>=', '≥').replace('<=', '≤')} {limit} %"
+    if accuracy is None or not finished:
+        return Verdict(shown, None, "–", "not measured" if accuracy is None else "unfinished")
     met = _COMPARE[sign](round(100 * accuracy, 9), float(limit))
-    return Verdict(
-        f"{sign.replace('>=', '≥').replace('<=', '≤')} {limit} %", met, *(("✓", "met") if met else ("✗", "missed"))
-    )
+    return Verdict(shown, met, *(("✓", "met") if met else ("✗", "missed")))
 
 
 def percent(share: float | None, *, beside: str = "") -> str:
