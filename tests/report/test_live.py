@@ -11,6 +11,7 @@ from rich.console import Console
 from byzantiny.cli.live import Live, arms_table, print_table, sparkline
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Notice, RoundClosed
 from byzantiny.report import load_run, summarize_arms, summary
+from byzantiny.report.units import human_bytes, human_seconds
 
 EVIL = "[red]x[/red]\x1b[2J\x07"
 
@@ -107,19 +108,70 @@ def test_an_event_of_an_unknown_arm_is_ignored():
     assert file.getvalue() == ""
 
 
-def test_a_narrow_log_still_shows_every_figure(run_dir):
-    out, file = console(width=80)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("width", [100, 80, 60, 40])
+def test_the_final_table_shows_every_name_and_figure_at_every_width(run_dir, width, encoding):
     run = load_run(run_dir)
-    print_table(run, out)
+    out, file = console(width=width)
+    out.print(arms_table(run, width=width, encoding=encoding))
     text = file.getvalue()
-    assert max(map(len, text.splitlines()[:-1])) <= 80
+    assert max(map(len, text.splitlines())) <= width
+    words, signs = text.split(), "utf-8" in encoding
     for arm in summarize_arms(run):
         assert arm.accuracy is not None
+        assert set(arm.info.title.split()) <= set(words)
         assert f"{100 * arm.accuracy.mean:.1f} %" in text
-        assert f"{arm.accepted} accepted" in text
-        assert f"{arm.refused} refused" in text
-    assert text.count("✓ met") == 2
-    assert text.count("✗ missed") == 1
+        for figure in (f"{arm.accepted} accepted", f"{arm.refused} refused", human_seconds(arm.wall_s)):
+            assert figure in text
+        for size, way in ((arm.bytes_up, "up"), (arm.bytes_down, "down")):
+            assert f"{human_bytes(size)} {way}" in text
+        assert (arm.verdict.target if signs else arm.info.target) in text
+    assert text.count("✓ met") == (2 if signs else 0)
+    assert words.count("met") == 2
+    assert words.count("missed") == 1
+    assert text.isascii() is not signs
+
+
+def test_a_name_of_one_long_word_is_not_broken_for_the_figures(make_run):
+    path = make_run()
+    manifest = path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("mean, nobody lies", "m" * 50))
+    out, file = console(width=80)
+    print_table(load_run(path), out)
+    assert "m" * 50 in file.getvalue()
+
+
+@pytest.mark.parametrize("width", [100, 80, 60, 40])
+def test_the_live_table_cuts_the_name_and_never_a_figure(width):
+    out, file = console(width=width, terminal=True)
+    live = Live(console=out, interactive=True)
+    with live:
+        live.on_event(ArmStarted("mean", "coordinate-wise median under attack", 1, 2, 40, 3))
+        for number in range(1, 31):
+            live.on_event(closed(number, accuracy=number / 40, seed=3))
+    last = [line for line in file.getvalue().split("\n") if "coordinate-wise" in line][-1]
+    assert "30/40 " in last
+    assert "75.0 %" in last
+
+
+@pytest.mark.parametrize("rounds_left", [7, 0])
+def test_an_arm_that_is_not_finished_is_not_judged(make_run, rounds_left):
+    path = make_run(finished=False)
+    for seed in (1, 2):
+        folder = path / f"arms/clean/seed-{seed}"
+        (folder / "final.json").unlink()
+        for name, each in (("rounds.jsonl", 1), ("clients.jsonl", 10)):
+            lines = (folder / name).read_text().splitlines(keepends=True)
+            (folder / name).write_text("".join(lines[: each * rounds_left]))
+    run = load_run(path)
+    verdict = summarize_arms(run)[0].verdict
+    assert (verdict.target, verdict.met) == ("≥ 90 %", None)
+    assert verdict.word == ("unfinished" if rounds_left else "not measured")
+    assert summary(run)["arms"][0]["target_met"] is None
+    out, file = console()
+    print_table(run, out)
+    assert file.getvalue().count("✓ met") == 1
+    assert ">=" not in file.getvalue()
 
 
 def test_the_final_table_names_what_is_missing(make_run):

@@ -7,15 +7,18 @@ events is not trusted: escape sequences never reach the terminal, and markup is 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import final
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
+from byzantiny.cli.encoding import carried
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Event, Notice, RoundClosed
 from byzantiny.report import ArmSummary, Run, summarize_arms
 from byzantiny.report.targets import percent
@@ -23,7 +26,12 @@ from byzantiny.report.text import printable
 from byzantiny.report.units import grouped, human_bytes, human_seconds
 
 SPARKS, ASCII_SPARKS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
-NARROW_COLUMNS = 100
+WIDE_COLUMNS, STACKED_COLUMNS = 100, 76
+"""From the first on there is room for all; below the second the final table is none, but lines under each name."""
+LIVE_COLUMNS = {"seed": 40, "round": 0, "accuracy": 0, "accepted": 76, "refused": 52, "up": 90, "down": 90}
+"""The columns of the live table, each with the terminal's width from which on it leaves the names room enough."""
+LEAST_NAME = 20
+"""Columns that an arm's name must have in the final table; its longest word needs no less."""
 MOST_TRACKS = 12
 """Rows of the live table; of a longer experiment the last ones are shown."""
 
@@ -173,73 +181,126 @@ def sparkline(values: list[float], width: int = 20, sparks: str = SPARKS) -> str
 
 
 def _progress_table(tracks: list[_Track], console: Console) -> Table:
-    narrow = console.width < NARROW_COLUMNS
+    width = console.width
     sparks = SPARKS if console.encoding.lower().startswith("utf") else ASCII_SPARKS
-    table = Table(box=None, pad_edge=False, padding=(0, 1 if narrow else 2, 0, 0), header_style="dim")
-    table.add_column("arm", overflow="ellipsis", no_wrap=True, max_width=48)
-    for name in ("seed", "round"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("accuracy", no_wrap=True)
-    for name in ("accepted", "refused", "up", "down"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for track in tracks[-MOST_TRACKS:]:
-        width = 8 if narrow else 20
-        now = track.history[-1] if track.history else None
-        if track.finished is not None:
-            now = track.finished.accuracy
-        curve = Text(sparkline(track.history, width, sparks).ljust(width + 1), style="cyan")
-        table.add_row(
-            Text(printable(track.start.title or track.start.arm), style="" if track.finished else "bold"),
-            str(track.start.seed),
-            "done" if track.finished else f"{track.round_num}/{track.start.rounds}",
-            curve.append(percent(now), style="default"),
-            grouped(track.accepted),
-            Text(grouped(track.refused), style="yellow" if track.refused else ""),
-            human_bytes(track.bytes_up),
-            human_bytes(track.bytes_down),
-        )
+    curve = 20 if width >= WIDE_COLUMNS else 8 if width >= STACKED_COLUMNS else 0
+    gap = 2 if width >= WIDE_COLUMNS else 1
+    shown = [name for name, least in LIVE_COLUMNS.items() if width >= least]
+    rows = [
+        [_fit(cells[name], console.encoding) for name in ("arm", *shown)]
+        for cells in (_progress_cells(track, curve, sparks) for track in tracks[-MOST_TRACKS:])
+    ]
+    figures = [*zip(*rows, strict=True)][1:]
+    used = sum(gap + max(cell_len(name), _widest(column)) for name, column in zip(shown, figures, strict=False))
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
+    table.add_column("arm", overflow="ellipsis", no_wrap=True, max_width=max(width - used, 4))
+    for name in shown:
+        table.add_column(name, justify="left" if name == "accuracy" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def arms_table(run: Run) -> Table:
-    """The final table: one row an arm, the target beside the measured figure, met or missed in words."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+def _fit(cell: Text, encoding: str) -> Text:
+    """The cell in signs that the encoding has; each of these is one for one, so that the styles still fit."""
+    return Text(carried(cell.plain, encoding), style=cell.style, spans=cell.spans)
+
+
+def _progress_cells(track: _Track, width: int, sparks: str) -> dict[str, Text]:
+    now = track.history[-1] if track.history else None
+    if track.finished is not None:
+        now = track.finished.accuracy
+    curve = sparkline(track.history, width, sparks).ljust(width + 1) if width else ""
+    return {
+        "arm": Text(printable(track.start.title or track.start.arm), style="" if track.finished else "bold"),
+        "seed": Text(str(track.start.seed)),
+        "round": Text("done" if track.finished else f"{track.round_num}/{track.start.rounds}"),
+        "accuracy": Text.assemble((curve, "cyan"), percent(now)),
+        "accepted": Text(grouped(track.accepted)),
+        "refused": Text.assemble((grouped(track.refused), "yellow" if track.refused else "")),
+        "up": Text(human_bytes(track.bytes_up)),
+        "down": Text(human_bytes(track.bytes_down)),
+    }
+
+
+def arms_table(run: Run, *, width: int = WIDE_COLUMNS, encoding: str = "utf-8") -> Table:
+    """The final table: the target beside the measured figure, met or missed in words.
+
+    One row an arm where `width` leaves its name room enough, else the name with its figures underneath.
+    """
+    rows = [_cells(arm, encoding) for arm in summarize_arms(run)]
+    gap = 3 if width >= WIDE_COLUMNS else 2
+    word = max((cell_len(word) for row in rows for word in row[0].plain.split()), default=0)
+    name = min(_widest(row[0] for row in rows), max(LEAST_NAME, word))
+    headers = ("accuracy", "target", "updates", "bytes", "wall")
+    figures = [*zip(*rows, strict=True)][1:]
+    used = sum(gap + max(cell_len(header), _widest(cells)) for header, cells in zip(headers, figures, strict=True))
+    if width < STACKED_COLUMNS or name + used > width:
+        return _stacked(rows, width)
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
     table.add_column("arm", overflow="fold")
-    for name in ("accuracy", "target", "updates", "bytes"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("wall", justify="right", no_wrap=True)
-    for arm in summarize_arms(run):
-        table.add_row(
-            Text(printable(arm.info.title or arm.info.name)),
-            _figure(arm),
-            _target(arm),
-            f"{grouped(arm.accepted)} accepted\n{grouped(arm.refused)} refused",
-            f"{human_bytes(arm.bytes_up)} up\n{human_bytes(arm.bytes_down)} down",
-            human_seconds(arm.wall_s),
-        )
+    for header in headers:
+        table.add_column(header, justify="right" if header == "wall" else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def _figure(arm: ArmSummary) -> Text:
-    accuracy = arm.accuracy
-    text = Text(percent(accuracy.mean if accuracy else None, beside=arm.info.target), style="bold")
+def _stacked(rows: list[list[Text]], width: int) -> Table:
+    """Each arm's name; under it its accuracy and target; under these the rest, as much to the line as fits."""
+    table = Table.grid()
+    table.add_column(overflow="fold")
+    for name, accuracy, target, *rest in rows:
+        table.add_row(name)
+        table.add_row(Text("  ").append_text(_flat(accuracy)).append("   ").append_text(_flat(target)))
+        line = ""
+        for part in (part for cell in rest for part in cell.plain.split("\n")):
+            if line and cell_len(f"  {line}, {part},") > width:
+                table.add_row(Text(f"  {line},", style="dim"))
+                line = ""
+            line = f"{line}, {part}" if line else part
+        table.add_row(Text(f"  {line}", style="dim"))
+    return table
+
+
+def _flat(cell: Text) -> Text:
+    return Text(" ").join(cell.split("\n"))
+
+
+def _widest(cells: Iterable[Text]) -> int:
+    return max((cell_len(line) for cell in cells for line in cell.plain.split("\n")), default=0)
+
+
+def _cells(arm: ArmSummary, encoding: str) -> list[Text]:
+    """An arm's row, in signs that the encoding has."""
+
+    def text(plain: str, style: str = "") -> Text:
+        return Text.assemble((carried(plain, encoding), style))
+
+    accuracy, verdict = arm.accuracy, arm.verdict
+    figure = text(percent(accuracy.mean if accuracy else None, beside=arm.info.target), "bold")
     if accuracy is not None and accuracy.half_width is not None:
-        text.append(f"\n± {100 * accuracy.half_width:.1f}", style="not bold")
-    return text
-
-
-def _target(arm: ArmSummary) -> Text:
-    verdict = arm.verdict
-    style = "" if verdict.met is None else "green" if verdict.met else "red"
-    text = Text(printable(verdict.target, 14))
-    return text.append(f"\n{verdict.symbol} {verdict.word}", style=style) if verdict.word else text
+        figure.append_text(text(f"\n± {100 * accuracy.half_width:.1f}"))
+    target = text(printable(verdict.target, 14))
+    if verdict.word:
+        style = "" if verdict.met is None else "green" if verdict.met else "red"
+        target.append_text(text(f"\n{verdict.symbol} {verdict.word}", style))
+    return [
+        text(printable(arm.info.title or arm.info.name)),
+        figure,
+        target,
+        text(f"{grouped(arm.accepted)} accepted\n{grouped(arm.refused)} refused"),
+        text(f"{human_bytes(arm.bytes_up)} up\n{human_bytes(arm.bytes_down)} down"),
+        text(human_seconds(arm.wall_s)),
+    ]
 
 
 def print_table(run: Run, console: Console | None = None) -> None:
     """Print the final table, and what the run lacks where it was cut short."""
     console = console or Console(highlight=False)
+    whole = not console.is_terminal  # a log's lines are not broken
     for problem in run.problems:
-        console.print(Text(f"unfinished: {printable(problem, 300)}", style="yellow"), soft_wrap=True)
-    console.print(arms_table(run))
+        console.print(Text(f"unfinished: {printable(problem, 300)}", style="yellow"), soft_wrap=whole)
+    console.print(arms_table(run, width=console.width, encoding=console.encoding))
     note = "Accuracy: mean over the last tenth of the rounds and the seeds. Bytes and wall time: per seed."
-    console.print(Text(note, style="dim"), soft_wrap=True)
+    console.print(Text(note, style="dim"), soft_wrap=whole)
