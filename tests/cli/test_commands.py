@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from byzantiny.cli import doctor
 from byzantiny.cli.listing import KINDS
 
 Cli = Callable[..., Any]
@@ -49,6 +51,18 @@ def test_listings_come_as_tables_and_as_json(command: str, kind: str | None, cli
             assert row["name"] in said.out
 
 
+@pytest.mark.parametrize("columns", ["80", "60"])
+def test_a_listing_breaks_no_name_and_no_heading(columns: str, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    said = cli("list")
+    lines = [line.rstrip() for line in said.out.splitlines()]
+    assert max(map(len, lines)) <= int(columns)
+    assert set(KINDS) <= set(lines)
+    for rows in json.loads(cli("list", "--json").out).values():
+        for row in rows:
+            assert f"  {row['name']}" in lines
+
+
 def test_an_unknown_kind_names_the_nearest(cli: Cli) -> None:
     assert "did you mean `attacks`?" in cli("list", "attack").refusal
 
@@ -61,6 +75,42 @@ def test_the_doctor_says_what_is_there_in_both_forms(cli: Cli) -> None:
     assert "numpy" in findings["bodies"]["found"]
     assert all(finding["found"] or finding["remedy"] for finding in findings.values())
     assert "numpy" in cli("doctor").out
+
+
+@pytest.mark.parametrize("columns", ["100", "90", "80", "60"])
+def test_the_doctor_breaks_no_name_no_version_and_no_remedy(
+    columns: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    program = Path("qemu-system-arm")
+    program.write_text("#!/bin/sh\necho 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent.resolve()}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(doctor, "_has", lambda module: module != "jinja2")
+    said = cli("doctor")
+    lines = [line.rstrip() for line in said.out.splitlines()]
+    assert max(map(len, lines)) <= int(columns)
+    assert any(line.split()[:3] == ["ok", "qemu-system-arm", "7.2.22"] for line in lines)
+    assert any(line.endswith("pip install 'byzantiny[report]'") for line in lines)
+    for finding in json.loads(cli("doctor", "--json").out):
+        assert finding["name"] in said.out
+        assert finding["name"] not in {"tensorflow", "tflite-runtime"}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_no_encoding_stops_a_table_or_an_error(
+    encoding: str, process: Cli, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("PYTHONIOENCODING", f"{encoding}:strict")
+    manifest = finished / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"target": ""', '"target": ">= 1 %"'))
+    said = process("report", finished)
+    assert (said.status, said.err) == (0, "")
+    assert ("≥ 1 %" if encoding == "utf-8" else ">= 1 %") in said.out
+    assert ("✓ met" in said.out) is (encoding == "utf-8")
+    assert " met" in said.out
+    assert "m?dian is not a run directory" in process("report", "m\u0119dian").refusal.replace("\u0119", "?")
 
 
 def test_a_run_without_a_terminal_prints_plain_lines(cli: Cli, experiment: Path, digits: None) -> None:

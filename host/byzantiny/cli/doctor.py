@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json as json_module
+import re
 import resource
 import shutil
 import subprocess
@@ -12,8 +13,8 @@ import sys
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from byzantiny import kernels
 from byzantiny.bodies.ports import GROUP as PORTS
@@ -45,9 +46,9 @@ PACKAGES = (
     ("jinja2", "jinja2", "report.html", "pip install 'byzantiny[report]'", False),
     ("vl-convert-python", "vl_convert", "the report's charts", "pip install 'byzantiny[report]'", False),
     ("ziglang", "ziglang", "rebuilding firmware and native libraries", "pip install 'byzantiny[firmware]'", False),
-    ("tflite-runtime", "tflite_runtime", "the deployed model's interpreter", "pip install 'byzantiny[tflite]'", False),
-    ("tensorflow", "tensorflow", "building model templates from Keras", "pip install 'byzantiny[tensorflow]'", False),
 )
+NARROW_COLUMNS, LEAST_BESIDE = 80, 64
+"""Below the first, what was found has no column of its own; the second are those that mark, name and remedy need."""
 PROGRAMS = (
     ("mosquitto", ("mosquitto", "-h"), "the fast private MQTT broker", "apt-get install mosquitto"),
     ("qemu-system-arm", ("qemu-system-arm", "--version"), "the body qemu", "apt-get install qemu-system-arm"),
@@ -73,7 +74,8 @@ def print_diagnosis(*, json: bool) -> None:
     if json:
         sys.stdout.write(json_module.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
     else:
-        Console().print(_table(findings))
+        console = Console(highlight=False)
+        console.print(_table(findings, console.width))
     if missing:
         raise SystemExit(2)
 
@@ -104,7 +106,17 @@ def _program(name: str, command: tuple[str, ...], gives: str, remedy: str) -> Fi
         first = (done.stdout or done.stderr).strip().splitlines()
     except (OSError, subprocess.SubprocessError):
         first = []
-    return Finding(name, first[0][:32] if first else path, gives, remedy)
+    return Finding(name, _version(first[0]) if first else path, gives, remedy)
+
+
+def _version(line: str) -> str:
+    """The version in a program's first line of output; the line itself if there is none.
+
+    >>> _version("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)"), _version("it works")
+    ('7.2.22', 'it works')
+    """
+    found = re.search(r"\d+(?:\.\d+)+", line)
+    return found[0] if found else line[:32]
 
 
 def _kernels() -> Finding:
@@ -134,15 +146,21 @@ def _descriptors() -> Finding:
     return Finding("file descriptors", f"{soft} (hard limit {hard})", "one MQTT device each", "ulimit -n")
 
 
-def _table(findings: list[Finding]) -> Table:
-    table = Table(show_edge=False, pad_edge=False, box=None)
-    for column in ("", "name", "found", "what it is for, or what is unavailable and how to get it"):
-        table.add_column(column, overflow="fold")
+def _table(findings: list[Finding], width: int) -> Table:
+    """A line a finding; on a narrow terminal what was found stands above what it is for."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    narrow = width < NARROW_COLUMNS
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    if not narrow:
+        table.add_column(overflow="fold", max_width=width - LEAST_BESIDE)
+    table.add_column(overflow="fold")
     for finding in findings:
         if finding.found:
-            mark, text = "[green]ok[/]", finding.gives
+            mark, text = Text("ok", style="green"), finding.gives
         else:
-            mark = "[red]missing[/]" if finding.required else "[yellow]absent[/]"
-            text = f"unavailable: {finding.gives}. {finding.remedy}"
-        table.add_row(mark, *(escape(cell) for cell in (finding.name, finding.found, text)))
+            mark = Text("missing", style="red") if finding.required else Text("absent", style="yellow")
+            text = f"unavailable: {finding.gives}\n{finding.remedy}"
+        told = ["\n".join(filter(None, (finding.found, text)))] if narrow else [finding.found, text]
+        table.add_row(mark, Text(finding.name), *map(Text, told))
     return table

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +25,6 @@ from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import TASKS
 
 Rows = list[dict[str, str]]
-MOST_COLUMNS = 5
 
 
 def _cards(zoo: dict[str, Callable[..., Any]]) -> Rows:
@@ -76,31 +76,25 @@ def print_listing(what: str | None, *, json: bool) -> None:
     if json:
         sys.stdout.write(json_module.dumps(chosen, indent=2) + "\n")
         return
-    console = Console()
-    for name, rows in chosen.items():
-        console.print(_cards_as_text(name, rows) if rows and len(rows[0]) > MOST_COLUMNS else _table(name, rows))
+    console = Console(highlight=False)
+    for number, (name, rows) in enumerate(chosen.items()):
+        if number:
+            console.print()
+        console.print(Text(name, style="bold underline"))
+        if not rows:
+            console.print("  none yet")
+        labels = max((cell_len(key) for row in rows for key in row if key != "name"), default=0)
+        for row in rows:
+            console.print(Text("  ").append(row["name"], style="bold"))
+            console.print(_fields(row, labels), end="")
 
 
-def _cards_as_text(title: str, rows: Rows) -> Table:
-    """One field a line: a dozen columns would fold every word on a terminal of 80."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
-    table.add_column("field", no_wrap=True)
-    table.add_column("value", overflow="fold")
-    for row in rows:
-        table.add_row(f"[bold]{row['name']}[/]")
-        for key, value in row.items():
-            if key != "name" and value:
-                table.add_row(f"  {key.replace('_', ' ')}", Text(value))
-    return table
-
-
-def _table(title: str, rows: Rows) -> Table:
-    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    if not rows:
-        table.add_column("none yet")
-        return table
-    for column in rows[0]:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
+def _fields(row: dict[str, str], labels: int) -> Table:
+    """One field a line: as a table, a dozen columns would fold every word on a terminal of 80."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, min_width=labels + 4)
+    table.add_column(overflow="fold")
+    for key, value in row.items():
+        if key != "name" and value:
+            table.add_row(Text(f"    {key.replace('_', ' ')}"), Text(value))
     return table
