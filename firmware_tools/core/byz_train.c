@@ -4,8 +4,8 @@
  *   forward    |acc| <= |bias| + I * 127 * 128 <= 2^24 + 65535 * 16256 < 2^30.1, so acc + 1 fits (byz_requantize);
  *   softmax    E <= 65535: E * 128 + S / 2 <= 2^23 + 65535 * O / 2 < 2^31.1 as u32, for O <= 65535;
  *   backward   the error of the logits is within +-127: |sum| <= O * 127 * 127 < 2^30 for O <= 65535. The error of a hidden
- *              layer is int16: |sum| <= O * 127 * 32768 < 2^31 for O <= 515, which the generator checks for networks
- *              of more than two layers;
+ *              layer is int16: |sum| <= O * 127 * 32768 < 2^31 - 32 for O <= 516 (the 32 is what rounding adds), which the
+ *              generator checks for networks of more than two layers;
  *   weights    |error * input| <= 32768 * 128 = 2^22, plus noise below 2^16; |w| + 2^20 fits;
  *   biases     |error * 2^0| <= 2^15, |bias| < 2^24.
  *

@@ -137,3 +137,13 @@ def test_more_rows_than_16_bits_count_go_to_numpy():
     rows = np.concatenate([np.full((40_000, 1), 5, np.int8), np.full((30_001, 1), -5, np.int8)])
     assert kernels.median(kernels.to_tiles(rows), 1).tolist() == [10]
     assert kernels.column_sum(rows, 1).tolist() == [49_995]
+    assert kernels._functions(len(rows)) is kernels._REFERENCE
+
+
+def test_the_native_sums_are_never_asked_for_more_rows_than_they_hold():
+    """byz_kernels.h: n < 2^24. The most rows that go there, at the lowest code, and one more."""
+    assert kernels.MOST_ROWS < 1 << 24
+    assert isinstance(kernels._functions(kernels.MOST_ROWS), native.NativeKernels)
+    assert kernels._functions(kernels.MOST_ROWS + 1) is kernels._REFERENCE
+    rows = np.full((kernels.MOST_ROWS, 2), -128, np.int8)
+    assert kernels.column_sum(rows, 2).tolist() == [-128 * kernels.MOST_ROWS] * 2

@@ -29,7 +29,7 @@ BYZ_EXPORT void byz_kernels_median(const int8_t *tiles, size_t blocks, size_t n,
 /* tiles[b][first + i][j] = rows[i][b * BYZ_LANES + j] for `count` rows of d coordinates, zeros beyond d; the tiles hold n clients. */
 BYZ_EXPORT void byz_kernels_pack(const int8_t *rows, size_t count, size_t d, int8_t *tiles, size_t n, size_t first);
 
-/* out[c] = sum of coordinate c over the clients. Any width, any n below 2^31. */
+/* out[c] = sum of coordinate c over the clients. Any width; n < 2^24, since it is summed in 32 bits. */
 BYZ_EXPORT void byz_kernels_column_sum(const int8_t *tiles, size_t blocks, size_t n, size_t width, int64_t *out);
 
 /* out[i * parts + p] = sum of squares of client i over the coordinates bounds[p] .. bounds[p + 1] - 1 (out of blocks * width). */
