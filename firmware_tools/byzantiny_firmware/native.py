@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from byzantiny.bodies.base import DeviceSpec
+from byzantiny.records import FirmwareInfo
 from byzantiny.wire.codec import encode_client_id
 from byzantiny.wire.messages import DATASET_HEADER, DATASET_HEADER_BYTES, PAYLOAD_SIZES, Cap
 from byzantiny_firmware import library
+from byzantiny_firmware.described import library_info
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_models.networks import NETWORKS
 
@@ -118,6 +120,7 @@ class NativeBody:
 
     def __init__(self, specs: Sequence[DeviceSpec], *, threads: int | None = None) -> None:
         self._native = _load()
+        self._info = library_info(library.library_path(library.variant_name()))
         self._specs = list(specs)
         self._devices = [self._device(spec) for spec in self._specs]
         self._memory = [self._slot_memory(device) for device in self._devices]
@@ -155,6 +158,10 @@ class NativeBody:
             answers = list(chain.from_iterable(done))
         answers.sort(key=itemgetter(0))  # stable: within a slot, as they were given
         return answers
+
+    def firmware(self) -> list[FirmwareInfo]:
+        """Return the library, in the variant that this processor runs."""
+        return [self._info]
 
     def reboot(self, slot: int, boot_id: int) -> None:
         """Power-cycle a slot: what it held is gone, and its banner comes with the next exchange."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.ports import Training
 from byzantiny.records import FirmwareInfo
 from byzantiny_firmware.images import MAX_PAYLOAD as MAX_PAYLOAD
-from byzantiny_firmware.images import compiler_of, image_path
-from byzantiny_firmware.sizes import elf_sizes
-from byzantiny_firmware.unicorn import BoardHandle, start_board
+from byzantiny_firmware.unicorn import BoardHandle, firmware_of, start_board
 
 
 class UnicornPorts:
@@ -22,7 +19,6 @@ class UnicornPorts:
 
     def __init__(self, specs: Sequence[DeviceSpec], *, image: str) -> None:
         self.specs = list(specs)
-        self._image = image
         self._boards: list[BoardHandle] = []
         try:
             self._boards.extend(start_board(spec, image) for spec in specs)  # all start at once ...
@@ -33,25 +29,11 @@ class UnicornPorts:
 
     def training(self, slot: int) -> Training | None:
         """Return what the last training cost; None before the first."""
-        stats = self._boards[slot].stats()
-        return Training(stats.last_instructions, stats.last_steps) if stats.last_steps else None
+        return self._boards[slot].training()
 
     def firmware(self) -> list[FirmwareInfo]:
         """Return the image: its size from the ELF, its instructions per step from the last training."""
-        path = image_path(self._image)
-        sizes = elf_sizes(path, self._image)
-        costs = [cost for cost in (self.training(slot) for slot in range(len(self._boards))) if cost is not None]
-        steps = sum(cost.steps for cost in costs)
-        return [
-            FirmwareInfo(
-                name=path.stem,
-                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-                compiler=compiler_of(path.name),
-                flash_bytes=sizes.flash_bytes,
-                ram_bytes=sizes.static_ram_bytes,
-                instructions_per_step=sum(cost.instructions for cost in costs) / steps if steps else None,
-            )
-        ]
+        return firmware_of(self._boards)
 
     def reboot(self, slot: int, boot_id: int) -> None:
         """Power-cycle a board."""

@@ -20,6 +20,8 @@ from typing import IO, Final
 
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.port_body import PortBody
+from byzantiny.records import FirmwareInfo
+from byzantiny_firmware.described import image_info
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.images import MAX_PAYLOAD, image_path
 from byzantiny_firmware.provision import ADDRESS, provision
@@ -90,6 +92,7 @@ class QemuBoard:
             raise FirmwareError(reason)
         kernel = image_path(image)
         self.spec = spec
+        self.info = image_info(kernel, image)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the board is)
         with tempfile.NamedTemporaryFile(prefix="byzantiny-", suffix=".provision", delete=False) as file:
             file.write(provision(spec, max_payload=MAX_PAYLOAD, max_samples=elf_sizes(kernel, image).max_samples))
@@ -158,6 +161,10 @@ class QemuBody(PortBody):
             self._close_boards()
             raise
         super().__init__(lines, names=[spec.client_id for spec in specs])
+
+    def firmware(self) -> list[FirmwareInfo]:
+        """Return the image, its size from the ELF; QEMU does not count instructions."""
+        return list(dict.fromkeys(board.info for board in self._boards))
 
     def reboot(self, slot: int, boot_id: int) -> None:
         """Power-cycle a board: another process, another boot_id."""

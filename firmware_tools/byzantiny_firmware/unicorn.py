@@ -20,7 +20,10 @@ from typing import IO, Any, Final
 
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.port_body import BAUD, PortBody
+from byzantiny.bodies.ports import Training
+from byzantiny.records import FirmwareInfo
 from byzantiny.transport.serial_line import open_line
+from byzantiny_firmware.described import image_info, with_cost
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.images import MAX_PAYLOAD, image_path
 from byzantiny_firmware.provision import provision
@@ -64,8 +67,9 @@ class BoardHandle:
     `url` is the serial line (pyserial's `socket://`, or a pty's path). Errors are FirmwareError.
     """
 
-    def __init__(self, spec: DeviceSpec, arguments: Sequence[str], blob: bytes) -> None:
+    def __init__(self, spec: DeviceSpec, info: FirmwareInfo, arguments: Sequence[str], blob: bytes) -> None:
         self.spec = spec
+        self.info = info
         self.fault: str | None = None
         self._url: str | None = None
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -102,6 +106,11 @@ class BoardHandle:
     def stats(self) -> BoardStats:
         """What the board has counted; waits for the end of a training under way."""
         return BoardStats(**self._ask("stats"))
+
+    def training(self) -> Training | None:
+        """What the last training cost; None before the first. Waits for the end of one under way."""
+        stats = self.stats()
+        return Training(stats.last_instructions, stats.last_steps) if stats.last_steps else None
 
     def close(self) -> None:
         """End the process; idempotent."""
@@ -199,7 +208,16 @@ def start_board(
     arguments += ["--budget", str(budget)] if budget is not None else []
     arguments += [] if native_count else ["--count-in-python"]
     most = elf_sizes(path, image).max_samples
-    return BoardHandle(spec, arguments, provision(spec, max_payload=MAX_PAYLOAD, max_samples=most))
+    blob = provision(spec, max_payload=MAX_PAYLOAD, max_samples=most)
+    return BoardHandle(spec, image_info(path, image), arguments, blob)
+
+
+def firmware_of(boards: Sequence[BoardHandle]) -> list[FirmwareInfo]:
+    """What boards run: each image once, with the instructions per step over the last trainings of its boards."""
+    by_image: dict[FirmwareInfo, list[Training | None]] = {}
+    for board in boards:
+        by_image.setdefault(board.info, []).append(board.training())
+    return [with_cost(info, trainings) for info, trainings in by_image.items()]
 
 
 class UnicornBody(PortBody):
@@ -223,6 +241,10 @@ class UnicornBody(PortBody):
                 if board.fault is not None:
                     raise FirmwareError(f"the firmware of board {board.spec.client_id} has crashed: {board.fault}")
         return came
+
+    def firmware(self) -> list[FirmwareInfo]:
+        """Return the image: its size from the ELF, its instructions per step from the last trainings."""
+        return firmware_of(self.boards)
 
     def reboot(self, slot: int, boot_id: int) -> None:
         """Power-cycle a board."""
