@@ -82,10 +82,12 @@ class Bucketing:
         bucket[order] = np.arange(batch.n) // self.s
         members = bucket == np.arange(self.rows_out(batch.n))[:, None]
         filled = members.sum(axis=1)[:, None]
-        if batch.exact:
-            rows = kernels.subset_sums(members, batch.stored, batch.d)
-        else:
-            rows = np.stack([kernels.float_column_sum(batch.rows[mask]) for mask in members])
+        rows = np.empty((len(members), batch.d))
+        for mean, mask in zip(rows, members, strict=True):
+            if batch.exact:
+                mean[:] = kernels.column_sum(np.ascontiguousarray(batch.stored[..., mask, :]), batch.d)
+            else:
+                mean[:] = kernels.float_column_sum(batch.rows[mask])
         rows /= filled
         diagnostics = Diagnostics(
             self.name,
