@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from .native_ports import plug_in
+
 ROUNDS = 20
 SEEDS = (1, 2, 3)
-SIZES = {"a": 1, "b": 1, "c": 34}
-"""Groups by prefix; thirty-six clients leave each about forty samples, so that an emulated board is soon through."""
+SIZES = {"a": 1, "b": 1, "c": 16}
+"""Groups by prefix; eighteen clients leave each about eighty samples, so that an emulated board is soon through."""
 
 DEFENCES: dict[str, dict[str, Any]] = {
     "mean": {},
@@ -120,8 +122,14 @@ def test_mqtt_is_memory(models_of, reference, version):
     assert found == {seed: reference("mean")[seed] for seed in seeds}
 
 
+def test_serial_is_memory(models_of, reference, tmp_path, monkeypatch):
+    """Every client a port of its own, the native library behind it."""
+    plug_in(monkeypatch, tmp_path)
+    assert models_of(table("mean", *[NATIVE | {"transport": "serial"}] * 3)) == reference("mean")
+
+
 @pytest.mark.usefixtures("unicorn")
-def test_serial_is_memory(models_of, reference):
+def test_a_board_on_a_serial_port_is_memory(models_of, reference):
     assert models_of(table("mean", board("unicorn-m4f", "serial"))) == reference("mean")
 
 

@@ -21,7 +21,7 @@ from byzantiny_models.rng import Stream, derive_key, rng_for
 from byzantiny_models.tasks import load_task
 from byzantiny_models.training import train_many
 
-CLIENTS, ROUNDS, SHIFT, LR_SHIFT = 36, 20, 6, 5
+CLIENTS, ROUNDS, SHIFT, LR_SHIFT = 18, 20, 6, 5
 WEIGHTS = (64 * 32, 32 * 10)
 BIASES = (32, 10)
 BIAS_FRAC = (12, 11)
