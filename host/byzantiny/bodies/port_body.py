@@ -100,9 +100,7 @@ class PortBody:
 class _Port:
     """One line and the thread that reads and writes it."""
 
-    def __init__(
-        self, slot: int, line: Line, inbox: queue.Queue[tuple[int, bytes]], broken: dict[int, str]
-    ) -> None:
+    def __init__(self, slot: int, line: Line, inbox: queue.Queue[tuple[int, bytes]], broken: dict[int, str]) -> None:
         self._slot = slot
         self._line = line
         self._inbox = inbox
