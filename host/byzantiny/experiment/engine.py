@@ -115,7 +115,9 @@ class Engine:
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
             Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
-            stage.firmware.update({info.name: info for info in world.firmware()})
+            for info in world.firmware():
+                if info.name not in stage.firmware or info.instructions_per_step is not None:
+                    stage.firmware[info.name] = info  # the same image may run where it is counted and where it is not
             rounds, _ = rundir.export(folder, ledger)
         final = rundir.finish(folder, rounds)
         self.listener(ArmFinished(arm, seed, final.accuracy_last_tenth, final.wall_s))

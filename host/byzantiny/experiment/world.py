@@ -18,7 +18,7 @@ from byzantiny.bodies.registry import GROUP as BODIES
 from byzantiny.bodies.registry import largest_payload, load_body
 from byzantiny.coordinator import ClientFacts, Clock, Link, RealClock, VirtualClock
 from byzantiny.experiment.cast import Cast, Role
-from byzantiny.experiment.config import RunConfig
+from byzantiny.experiment.config import ClientGroup, RunConfig
 from byzantiny.fleet import Fleet, FleetThread, Member, Relay, RelayPlan
 from byzantiny.records import FirmwareInfo
 from byzantiny.transport.base import Transport
@@ -82,6 +82,7 @@ class _Builder:
         self._cast = cast
         self._setting = setting
         self._stack = ExitStack()
+        self._payloads = {group: _payload(group) for group in run.clients}
         self._by_client: dict[str, Transport] = {}
         self._members: dict[str, list[Member]] = {"memory": [], "mqtt": []}
         self._counted: list[tuple[str, Ports, int]] = []
@@ -217,13 +218,13 @@ class _Builder:
             dataset=role.dataset,
             network=self._setting.network,
             boot_id=int.from_bytes(self._setting.entropy(4), "little") | 1,
-            max_payload=_payload(role),
+            max_payload=self._payloads[role.group],
         )
 
     def _link(self, role: Role) -> Link:
         transport = self._by_client[role.client_id]
         address = self._spec(role).address
-        return Link(address, _payload(role), baud=transport.baud, rto_s=RTO_S[role.group.transport])
+        return Link(address, self._payloads[role.group], baud=transport.baud, rto_s=RTO_S[role.group.transport])
 
     def _instructions(self) -> dict[str, int]:
         counted = {}
@@ -250,11 +251,9 @@ def _path(name: str | None) -> Path | None:
     return Path(name) if name else None
 
 
-def _payload(role: Role) -> int:
+def _payload(group: ClientGroup) -> int:
     """The group's choice, else what both the transport and the body can take."""
-    group = role.group
     if group.payload_bytes is not None:
         return group.payload_bytes
-    entry_points = PORTS if group.transport == "serial" else BODIES
-    limit = largest_payload(entry_points, group.body)
+    limit = largest_payload(PORTS if group.transport == "serial" else BODIES, group.body)
     return min(PAYLOAD[group.transport], limit) if limit else PAYLOAD[group.transport]
