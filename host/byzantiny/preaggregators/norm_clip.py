@@ -82,7 +82,8 @@ def clip_to(
         rows = rows.copy()
     for i in beyond:
         factors[i] = (bound << FACTOR_BITS) // isqrt_ceil(int(squared[i]))
-        rows[i] = div_half_away(rows[i] * factors[i], 1 << FACTOR_BITS)
+        # int64 said aloud: NumPy 1 would take int8 times a small scalar for int8 or int16
+        rows[i] = div_half_away(rows[i].astype(np.int64) * factors[i], 1 << FACTOR_BITS)
     norms = np.sqrt(squared.astype(np.float64))
     diagnostics = Diagnostics(
         rule,
