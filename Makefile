@@ -45,7 +45,7 @@ test: apt $(VENV)/.test  ## the whole suite; what is absent is skipped with a se
 oldest: $(BIN)/python  ## the arithmetic again with the oldest NumPy that is supported
 	@test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
 	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' pytest pytest-timeout hypothesis
-	@$(VENV)-oldest/bin/python -m pytest -q tests/models tests/kernels tests/aggregators tests/federation tests/wire models
+	@$(VENV)-oldest/bin/python -m pytest -q tests/models tests/kernels tests/aggregators tests/federation tests/wire tests/parity/test_oracle.py models
 
 check: $(VENV)/.test  ## lint, types, layers, generated files
 	$(BIN)/ruff check .
