@@ -15,5 +15,15 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     'unknown task `q`; known: digits'
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"unknown {what} `{name}`; " + (f"did you mean `{near[0]}`?" if near else f"known: {', '.join(names)}")
+    near = nearest(name, names)
+    return f"unknown {what} `{name}`; " + (f"did you mean `{near}`?" if near else f"known: {', '.join(names)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like `name`, or None if none is like it.
+
+    >>> nearest("medain", ["mean", "median"]), nearest("q", ["digits"])
+    ('median', None)
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return close[0] if close else None

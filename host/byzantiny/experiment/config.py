@@ -14,7 +14,6 @@ defence = { pipeline = [{ name = "median" }] }
 from __future__ import annotations
 
 import copy
-import difflib
 import hashlib
 import re
 import sys
@@ -40,6 +39,7 @@ from byzantiny.experiment.schema import (
     RunConfig,
     Training,
 )
+from byzantiny.suggest import nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -153,8 +153,8 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _convert(table: dict[str, Any], where: str) -> RunConfig:
     for path, unknown, known in _unknown_keys(table, RunConfig):
-        near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.5)
-        hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(sorted(known))}"
+        near = nearest(unknown, known)
+        hint = f"did you mean `{near}`?" if near else f"known keys: {', '.join(sorted(known))}"
         raise ConfigError(f"{where}: unknown key `{'.'.join((*path, unknown))}`; {hint}")
     try:
         return msgspec.convert(table, RunConfig)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from byzantiny.aggregators import Aggregator, load_aggregators
 from byzantiny.preaggregators import PreAggregator, load_preaggregators
 from byzantiny.screening import Screen, load_screening
+from byzantiny.suggest import nearest
 from byzantiny.updates import PipelineError
 
 Kind = Literal["screening", "pre-aggregator", "aggregator"]
@@ -123,5 +123,5 @@ def _make(record: Mapping[str, Any], factory: Callable[..., Any], f_declared: in
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ";"
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ";"
