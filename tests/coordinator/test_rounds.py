@@ -228,10 +228,11 @@ def test_frames_of_strangers_are_refused_by_name_recorded_once_a_round_and_answe
 
 def test_a_flood_of_strange_names_does_not_fill_the_ledger(bench):
     b = bench(rounds=1)
-    b.extra = [(f"dev-{number:05d}", b"x") for number in range(1000, 3000)]
+    b.extra = [(f"dev-{number:05d}", b"x") for number in range(1000, 3000)] + [("dev-01000", b"x")]
     b.run()
     assert b.closed[0].accepted == 4
     assert b.closed[0].refused == STRANGERS_NAMED + 1
+    assert b.client("dev-01000")["reason"] == "2 frames of no client", "who has a name keeps it"
     assert b.client(MANY)["reason"] == f"{2000 - STRANGERS_NAMED} frames of no client"
 
 

@@ -17,11 +17,20 @@ from byzantiny.bodies.port_body import PortBody
 from byzantiny.transport.serial_line import open_line
 from byzantiny.wire.codec import Deframer, decode_frame, delimit, encode_frame
 from byzantiny.wire.messages import Frame, Hello, HelloRequest, Metric, MetricRequest, Ping
+from byzantiny_firmware import unicorn
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.images import CORES
 from byzantiny_firmware.native import NativeBody
 from byzantiny_firmware.sizes import image_sizes
-from byzantiny_firmware.unicorn import UnicornBody, start_board, unavailable_reason, unicorn_m0, unicorn_m3, unicorn_m4f
+from byzantiny_firmware.unicorn import (
+    UnicornBody,
+    start_board,
+    unavailable_reason,
+    unicorn_m0,
+    unicorn_m3,
+    unicorn_m4f,
+    unicorn_m7,
+)
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
@@ -65,9 +74,18 @@ def test_every_image_gives_the_update_of_the_native_library(rounds, image):
     assert 300 < stack <= image_sizes(image).stack_reserved_bytes - 512, "room for what this round did not reach"
 
 
-def test_the_factories_are_the_images(rounds):
-    for factory in (unicorn_m0, unicorn_m3, unicorn_m4f):
-        factory([]).close()
+def test_the_factories_are_the_images(rounds, monkeypatch):
+    started = []
+
+    def start(_spec, image):
+        started.append(image)
+        raise FirmwareError("enough")
+
+    monkeypatch.setattr(unicorn, "start_board", start)
+    for factory in (unicorn_m0, unicorn_m3, unicorn_m4f, unicorn_m7):
+        with pytest.raises(FirmwareError, match="enough"):
+            factory(rounds.specs(1, samples=5))
+    assert started == ["m0", "m3", "m4f", "m7"]
 
 
 def test_instructions_of_a_training_are_the_same_after_a_power_cycle(rounds):

@@ -43,7 +43,6 @@ class Collected:
     receipts: tuple[Receipt, ...]
     device_refusals: Mapping[str, str]
     """client_id -> what the device refused, and why."""
-    timed_out: bool
 
 
 @dataclass
@@ -105,8 +104,7 @@ class Collector:
         for client_id in cohort:
             self.sessions[client_id].end()
         self._refuse_strangers(round_.round_num)
-        timed_out = taken < quorum and not self._settled.issuperset(cohort)
-        return Collected(tuple(self._receipts), dict(self._device_refusals), timed_out)
+        return Collected(tuple(self._receipts), dict(self._device_refusals))
 
     def _begin(self, settled: set[str], store: Callable[[str, Codes, int], None]) -> None:
         self._settled = settled
@@ -135,7 +133,8 @@ class Collector:
         for client_id, frame in self.clock.wait(self.inbox, self._wait_s(longest_s)):
             session = self.sessions.get(client_id)
             if session is None:
-                self._strangers[client_id if len(self._strangers) < STRANGERS_NAMED else MANY] += 1
+                named = client_id in self._strangers or len(self._strangers) < STRANGERS_NAMED
+                self._strangers[client_id if named else MANY] += 1
                 continue
             self._apply(client_id, session.on_frame(frame, self.clock.now()), received)
         return self._judge(received, context, work) if received else 0
