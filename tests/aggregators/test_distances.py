@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from byzantiny import kernels
-from byzantiny.kernels import geometry
+from byzantiny.kernels.reference import floats, geometry
 from byzantiny.updates import (
     InvalidBatchError,
     UpdateBatch,
@@ -65,7 +65,7 @@ def test_the_integer_oracle(dtype):
 
 
 def test_a_block_is_as_long_as_float32_is_exact_and_no_longer_than_proved():
-    """The proof of kernels.geometry: 1024 products of codes stay below 2^24, 1041 need not."""
+    """The proof of kernels.reference.geometry: 1024 products of codes stay below 2^24, 1041 need not."""
     assert geometry.EXACT_PRODUCTS * 127**2 < 2**24 < 1041 * 127**2
     assert geometry.EXACT_CODES * 127 < 2**24
 
@@ -175,7 +175,7 @@ def test_a_weighted_sum_does_not_depend_on_its_blocks(monkeypatch):
     rng = np.random.default_rng(3)
     rows, weights = rng.normal(0, 1, (11, 700)), rng.random(11)
     whole = kernels.float_weighted_sum(rows, weights), kernels.float_squared_distances(rows, np.ones(700))
-    monkeypatch.setattr(geometry, "_BLOCK", 900)
+    monkeypatch.setattr(floats, "_BLOCK", 900)
     assert np.array_equal(kernels.float_weighted_sum(rows, weights), whole[0])
     assert np.array_equal(kernels.float_squared_distances(rows, np.ones(700)), whole[1])
 

@@ -46,7 +46,7 @@ def test_the_source_hash_depends_on_names_and_contents_only(tmp_path):
 @pytest.mark.parametrize(
     ("system", "machine", "names"),
     [
-        ("Linux", "x86_64", ["libbyz_v2.so", "libbyz_v3.so", "libbyz_v4.so"]),
+        ("Linux", "x86_64", ["libbyz_v2.so", "libbyz_v3.so", "libbyz_v4.so", "libbyz_icelake.so"]),
         ("Linux", "aarch64", ["libbyz_generic.so"]),
         ("Darwin", "arm64", ["libbyz_generic.dylib"]),
         ("Darwin", "x86_64", ["libbyz_v2.dylib"]),

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from byzantiny import kernels
-from byzantiny.kernels import native, reference
+from byzantiny.kernels import columns, native
+from byzantiny.kernels.bindings.columns import Columns
+from byzantiny.kernels.reference import columns as reference
 
 VARIANTS = [v for v in native.supported_variants() if native.library_path(v).exists()]
-LIBRARIES = {v: native.load(native.library_path(v)) for v in VARIANTS}
+LIBRARIES = {v: Columns(native.load(native.library_path(v))) for v in VARIANTS}
 WIDTHS = (1, 63, 64, 65, 4096, 4097)
 
 
@@ -137,13 +139,13 @@ def test_more_rows_than_16_bits_count_go_to_numpy():
     rows = np.concatenate([np.full((40_000, 1), 5, np.int8), np.full((30_001, 1), -5, np.int8)])
     assert kernels.median(kernels.to_tiles(rows), 1).tolist() == [10]
     assert kernels.column_sum(rows, 1).tolist() == [49_995]
-    assert kernels._functions(len(rows)) is kernels._REFERENCE
+    assert columns._functions(len(rows)) is reference
 
 
 def test_the_native_sums_are_never_asked_for_more_rows_than_they_hold():
     """byz_kernels.h: n < 2^24. The most rows that go there, at the lowest code, and one more."""
-    assert kernels.MOST_ROWS < 1 << 24
-    assert isinstance(kernels._functions(kernels.MOST_ROWS), native.NativeKernels)
-    assert kernels._functions(kernels.MOST_ROWS + 1) is kernels._REFERENCE
-    rows = np.full((kernels.MOST_ROWS, 2), -128, np.int8)
-    assert kernels.column_sum(rows, 2).tolist() == [-128 * kernels.MOST_ROWS] * 2
+    assert columns.MOST_ROWS < 1 << 24
+    assert isinstance(columns._functions(columns.MOST_ROWS), Columns)
+    assert columns._functions(columns.MOST_ROWS + 1) is reference
+    rows = np.full((columns.MOST_ROWS, 2), -128, np.int8)
+    assert kernels.column_sum(rows, 2).tolist() == [-128 * columns.MOST_ROWS] * 2

@@ -79,7 +79,8 @@ def test_the_hash_is_the_build_s():
 @pytest.mark.parametrize(
     ("missing", "variants"),
     [
-        ((), ("v4", "v3", "v2")),
+        ((), ("icelake", "v4", "v3", "v2")),
+        (("avx512_vnni",), ("v4", "v3", "v2")),
         (("avx512bw",), ("v3", "v2")),
         (("avx2",), ("v2",)),
         (("abm",), ("v2",)),

@@ -1,6 +1,6 @@
 """Which variants of the native libraries this processor runs, and which one is asked for: kernels and clients alike.
 
-`BYZANTINY_NATIVE_VARIANT` names one: v2, v3, v4 (generic off x86-64), or `numpy` for none. With `numpy` the kernels run
+`BYZANTINY_NATIVE_VARIANT` names one: v2, v3, v4, icelake (generic off x86-64), or `numpy` for none. With `numpy` the kernels run
 in NumPy, emulated boards count their instructions in Python, and the body `native`, which is nothing but C, is refused.
 """
 
@@ -19,8 +19,11 @@ FLAGS: Final = {
     "v2": frozenset({"cx16", "lahf_lm", "pni", "popcnt", "sse4_1", "sse4_2", "ssse3"}),
     "v3": frozenset({"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"}),
     "v4": frozenset({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+    "icelake": frozenset({"avx512_bitalg", "avx512vbmi", "avx512_vbmi2", "avx512_vnni", "avx512_vpopcntdq", "gfni"}),
 }
-"""What each x86-64 level adds to the one below it (x86-64 psABI), as Linux names it: `pni` is SSE3, `abm` has lzcnt."""
+"""What each x86-64 level adds to the one below it (x86-64 psABI), as Linux names it: `pni` is SSE3, `abm` has lzcnt.
+
+`icelake` is no level of the psABI: v4 and what Ice Lake, and Zen 4, brought for bytes, dot products and popcounts."""
 
 _CPUINFO: Final = Path("/proc/cpuinfo")
 

@@ -9,14 +9,10 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from byzantiny.errors import ByzantinyError
 from byzantiny.kernels.cpu import NUMPY, VARIANT_ENV, VariantError, asked_variant, supported_variants
@@ -33,7 +29,7 @@ class KernelError(ByzantinyError):
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Which kernels run, and why: `variant` is numpy, v2, v3, v4, or generic off x86-64."""
+    """Which kernels run, and why: `variant` is numpy, v2, v3, v4, icelake, or generic off x86-64."""
 
     variant: str
     reason: str
@@ -55,62 +51,27 @@ def source_sha256(folder: Path = _HERE / "csrc") -> str | None:
     return digest.hexdigest() if files else None
 
 
-class NativeKernels:
-    """The functions of one library, with the signatures of `kernels.reference`."""
+class Library:
+    """One loaded library: its functions by name, and what it was built from."""
 
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path))
-        size, pointer = ctypes.c_size_t, ctypes.c_void_p
-        self._library.byz_kernels_source_sha256.restype = ctypes.c_char_p
-        self._library.byz_kernels_pack.argtypes = [pointer, size, size, pointer, size, size]
-        self._library.byz_kernels_pack.restype = None
-        outputs: dict[str, list[Any]] = {
-            "median": [pointer],
-            "column_sum": [pointer],
-            "squared_norms": [pointer, size, pointer],
-        }
-        for name, more in outputs.items():
-            function = getattr(self._library, f"byz_kernels_{name}")
-            function.argtypes, function.restype = [pointer, size, size, size, *more], None
+        self.source_sha256 = bytes(self.function("source_sha256", restype=ctypes.c_char_p)()).decode()
 
-    @property
-    def source_sha256(self) -> str:
-        """What the library was built from."""
-        return bytes(self._library.byz_kernels_source_sha256()).decode()
+    def function(self, name: str, *argtypes: Any, restype: Any = None) -> Any:
+        """Return `byz_kernels_<name>` with its argument types set; a call of it releases the GIL.
 
-    def pack(self, rows: NDArray[np.int8], tiles: NDArray[np.int8], first: int) -> None:
-        """As `reference.pack`."""
-        (_, count, d), (_, n, _) = _shape(rows), _shape(tiles)
-        self._library.byz_kernels_pack(rows.ctypes.data, count, d, tiles.ctypes.data, n, first)
-
-    def median(self, tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
-        """As `reference.median`."""
-        blocks, n, width = _shape(tiles)
-        out = np.empty(blocks * width, dtype=np.int16)
-        self._library.byz_kernels_median(tiles.ctypes.data, blocks, n, width, out.ctypes.data)
-        return out[:d]
-
-    def column_sum(self, stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
-        """As `reference.column_sum`."""
-        blocks, n, width = _shape(stored)
-        out = np.empty(blocks * width, dtype=np.int64)
-        self._library.byz_kernels_column_sum(stored.ctypes.data, blocks, n, width, out.ctypes.data)
-        return out[:d]
-
-    def squared_norms(self, stored: NDArray[np.int8], slices: Sequence[slice]) -> NDArray[np.int64]:
-        """As `reference.squared_norms`; the slices must follow each other."""
-        blocks, n, width = _shape(stored)
-        bounds = np.array([slices[0].start, *(s.stop for s in slices)], dtype=np.int64)
-        out = np.empty((n, len(slices)), dtype=np.int64)
-        self._library.byz_kernels_squared_norms(
-            stored.ctypes.data, blocks, n, width, bounds.ctypes.data, len(slices), out.ctypes.data
-        )
-        return out
+        Raises:
+            AttributeError: the library has none.
+        """
+        function = getattr(self._library, f"byz_kernels_{name}")
+        function.argtypes, function.restype = argtypes, restype
+        return function
 
 
 @lru_cache(maxsize=1)
-def select() -> tuple[Backend, NativeKernels | None]:
-    """Return the backend in use and its functions, None for NumPy; decided once per process.
+def select() -> tuple[Backend, Library | None]:
+    """Return the backend in use and its library, None for NumPy; decided once per process.
 
     Raises:
         KernelError: the override names no variant, or one this machine lacks; the library is stale.
@@ -136,27 +97,20 @@ def library_path(variant: str) -> Path:
     return _HERE / "_built" / f"{prefix}byzkernels_{variant}{suffix}"
 
 
-def load(path: Path) -> NativeKernels:
+def load(path: Path) -> Library:
     """Load one library.
 
     Raises:
         KernelError: it cannot be loaded, or it was built from other sources than those beside it.
     """
     try:
-        kernels = NativeKernels(path)
+        library = Library(path)
     except (OSError, AttributeError) as error:
         raise KernelError(f"{path} cannot be loaded: {error}; rebuild it with `{REBUILD}`") from error
     expected = source_sha256()
-    if expected is not None and kernels.source_sha256 != expected:
+    if expected is not None and library.source_sha256 != expected:
         raise KernelError(
-            f"{path} was built from sources {kernels.source_sha256[:12]!r}, the checkout has {expected[:12]!r}; "
+            f"{path} was built from sources {library.source_sha256[:12]!r}, the checkout has {expected[:12]!r}; "
             f"rebuild it with `{REBUILD}`, or set {VARIANT_ENV}={NUMPY}"
         )
-    return kernels
-
-
-def _shape(stored: NDArray[np.int8]) -> tuple[int, int, int]:
-    if stored.dtype != np.int8 or not stored.flags.c_contiguous:
-        raise KernelError(f"codes of {stored.dtype}, contiguous {stored.flags.c_contiguous}: need contiguous int8")
-    blocks, n, width = stored.shape if stored.ndim == 3 else (1, *stored.shape)
-    return blocks, n, width
+    return library

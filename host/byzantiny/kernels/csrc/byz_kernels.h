@@ -1,4 +1,4 @@
-/* The hot loops over int8 codes. Every one has a NumPy twin in kernels/reference.py with the same bits.
+/* The hot loops over int8 codes. Every one has a NumPy twin in kernels/reference/ with the same bits; one header per family.
  *
  * Vectors are GCC/Clang vector extensions, not intrinsics: one source, lowered by the compiler to whatever the variant
  * has (two 256-bit operations for AVX2, four of 128 bits for SSE). Plain loops were tried first: the compiler
@@ -22,18 +22,5 @@
 
 /* SHA-256 of these sources, so that a stale library is refused. */
 BYZ_EXPORT const char *byz_kernels_source_sha256(void);
-
-/* out[c] = x_((n-1)/2) + x_(n/2) of coordinate c: twice its median. width: a multiple of 64; 1 <= n <= 65535. */
-BYZ_EXPORT void byz_kernels_median(const int8_t *tiles, size_t blocks, size_t n, size_t width, int16_t *out);
-
-/* tiles[b][first + i][j] = rows[i][b * BYZ_LANES + j] for `count` rows of d coordinates, zeros beyond d; the tiles hold n clients. */
-BYZ_EXPORT void byz_kernels_pack(const int8_t *rows, size_t count, size_t d, int8_t *tiles, size_t n, size_t first);
-
-/* out[c] = sum of coordinate c over the clients. Any width; n < 2^24, since it is summed in 32 bits. */
-BYZ_EXPORT void byz_kernels_column_sum(const int8_t *tiles, size_t blocks, size_t n, size_t width, int64_t *out);
-
-/* out[i * parts + p] = sum of squares of client i over the coordinates bounds[p] .. bounds[p + 1] - 1 (out of blocks * width). */
-BYZ_EXPORT void byz_kernels_squared_norms(const int8_t *tiles, size_t blocks, size_t n, size_t width,
-                               const int64_t *bounds, size_t parts, int64_t *out);
 
 #endif

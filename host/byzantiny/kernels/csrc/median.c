@@ -8,7 +8,7 @@
  * Rejected: bit-slicing (transposed bit planes and popcounts) is 1.1 to 2 times slower without the byte popcount of
  * AVX-512 BITALG; a min/max network is faster up to n of about 20 only, and generated code; 256 bins are scalar.
  */
-#include "byz_kernels.h"
+#include "columns.h"
 
 #include <string.h>
 

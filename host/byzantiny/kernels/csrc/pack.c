@@ -1,5 +1,5 @@
 /* Rows into tiles: the one copy of an update, when it arrives. */
-#include "byz_kernels.h"
+#include "columns.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Column sums and squared norms, exact. */
-#include "byz_kernels.h"
+#include "columns.h"
 
 #define SUM_LANES 256    /* coordinates summed at a time: the 16-bit lanes stay in the L1 cache */
 #define SUM_ROWS 255     /* 255 * 128 < 2^15 */

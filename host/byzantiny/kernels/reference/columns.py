@@ -1,4 +1,4 @@
-"""The kernels in NumPy: the oracle of the C ones, and what runs where they cannot. Integers stay integers."""
+"""The kernels that walk columns of codes, in NumPy: the oracle of the C ones, and what runs where they cannot."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.kernels.tiles import TILE, from_tiles
-
-LANES = 8
-"""Lanes of a float sum: row i goes to lane i mod 8, then the lanes are added as a tree (SPEC 4)."""
 
 
 def pack(rows: NDArray[np.int8], tiles: NDArray[np.int8], first: int) -> None:
@@ -128,21 +125,3 @@ def squared_norms(stored: NDArray[np.int8], slices: Sequence[slice]) -> NDArray[
     rows = stored if stored.ndim == 2 else from_tiles(stored, stored.shape[0] * stored.shape[2])
     sums = [np.einsum("ij,ij->i", part, part, dtype=np.int64) for part in (rows[:, s] for s in slices)]
     return np.stack(sums, axis=1)
-
-
-def float_column_sum(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum over rows in the fixed order of SPEC 4: lane `i mod 8`, then `((0+4)+(2+6)) + ((1+5)+(3+7))`.
-
-    The order depends on n alone, so neither threads nor the instruction set change a bit; NumPy's own `sum` may.
-
-    >>> float_column_sum(np.full((9, 1), 0.5)).tolist()
-    [4.5]
-    """
-    n, d = rows.shape
-    lanes = np.zeros((LANES, d))
-    for start in range(0, n, LANES):
-        part = rows[start : start + LANES]
-        lanes[: len(part)] += part
-    pairs = lanes[:4] + lanes[4:]
-    fours = pairs[:2] + pairs[2:]
-    return np.asarray(fours[0] + fours[1])
