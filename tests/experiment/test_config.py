@@ -86,6 +86,7 @@ def test_arms_are_tables(arms):
         ({"clients": [{"body": "board", "board": "x"}]}, 'transport = "serial"'),
         ({"clients": [{"transport": "serial", "payload_bytes": 1024}]}, "more than the 512 of a serial line"),
         ({"clients": [{"transport": "mqtt"}], "link": {"drop": 0.1}}, "which only the memory transport has"),
+        ({"mqtt": {"broker": "mqtt://me:secret@host"}}, "leave it out and set BYZANTINY_MQTT_PASSWORD"),
     ],
 )
 def test_what_types_cannot_say_is_checked(table, said):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import final
 
@@ -261,6 +262,44 @@ def test_a_wrong_password_is_refused_by_name_at_both_ends(broker: Broker, inbox:
         MqttFleetLink(wrong, "lab", ["dev-01"]).start()
 
 
+def refuse_subscriptions(server: socket.socket) -> None:
+    """The least of a broker: every connection is taken, every topic refused (a broker with an access list)."""
+    with suppress(OSError):
+        while True:
+            connection = server.accept()[0]
+            threading.Thread(target=_refuse_on, args=(connection,), daemon=True).start()
+
+
+def _refuse_on(connection: socket.socket) -> None:
+    with connection, suppress(OSError), connection.makefile("rb") as stream:
+        while kind := stream.read(1):
+            length = shift = 0
+            while True:
+                byte = stream.read(1)[0]
+                length, shift = length | (byte & 0x7F) << shift, shift + 7
+                if not byte & 0x80:
+                    break
+            body = stream.read(length)
+            if kind[0] >> 4 == 1:  # CONNECT -> CONNACK
+                connection.sendall(b"\x20\x02\x00\x00")
+            elif kind[0] >> 4 == 8:  # SUBSCRIBE -> SUBACK, 0x80 for each of its topics
+                topics, rest = 0, body[2:]
+                while rest:
+                    topics, rest = topics + 1, rest[2 + int.from_bytes(rest[:2], "big") + 1 :]
+                connection.sendall(bytes([0x90, 2 + topics]) + body[:2] + b"\x80" * topics)
+
+
+def test_topics_that_an_access_list_forbids_are_an_error_at_both_ends(inbox: Inbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=refuse_subscriptions, args=(server,), daemon=True).start()
+        url = f"mqtt://lab:secret@127.0.0.1:{server.getsockname()[1]}"
+        said = r"refuses the topics of fleet 'lab'; allow this user byz/v1/lab/#"
+        with pytest.raises(TransportError, match=said):
+            MqttTransport(url, "lab").open(inbox)
+        with pytest.raises(TransportError, match=said):
+            MqttFleetLink(url, "lab", ["dev-01", "dev-02"]).start()
+
+
 def test_something_that_is_no_broker_is_said_to_be_none(inbox: Inbox) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
@@ -323,6 +362,19 @@ def test_a_given_url_is_used_as_it_is_and_a_bad_one_refused() -> None:
         assert broker == Broker("mqtt://broker.example", "external")
     with pytest.raises(TransportError, match="broker URL"), open_broker("nonsense"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mqtt://lab@host:1884", "mqtt://lab:p%2Fw@host:1884"),
+        ("mqtt://lab:own@host", "mqtt://lab:own@host"),
+        ("mqtt://host", "mqtt://host"),
+    ],
+)
+def test_a_password_apart_is_for_a_user_without_one(url: str, expected: str) -> None:
+    with open_broker(url, "p/w") as broker:
+        assert broker == Broker(expected, "external")
 
 
 def test_without_any_broker_the_error_names_both_remedies(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.schema import ClientGroup, RunConfig
+from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.messages import UART_PAYLOAD_MAX
 
 
@@ -17,6 +18,7 @@ def check_run(run: RunConfig, where: str) -> None:
     if repeated is not None:
         raise ConfigError(f"{where}: seeds names {repeated} twice; the same run is no second witness")
     _check_attack(run, ids, where)
+    _check_broker(run, where)
     _check_round(run, len(ids), where)
     for group in run.clients:
         _check_group(group, where)
@@ -46,6 +48,16 @@ def _check_attack(run: RunConfig, ids: list[str], where: str) -> None:
     stranger = next((client_id for client_id in byzantine if client_id not in ids), None)
     if stranger is not None:
         raise ConfigError(f"{where}: attack.byzantine names `{stranger}`, which is no client ({ids[0]} .. {ids[-1]})")
+
+
+def _check_broker(run: RunConfig, where: str) -> None:
+    """A password in the experiment would be kept in every run directory."""
+    user, colon, _ = (run.mqtt.broker or "").rpartition("@")[0].rpartition("//")[2].partition(":")
+    if colon:
+        raise ConfigError(
+            f"{where}: mqtt.broker holds the password of `{user}`, which every run directory would keep; "
+            f"leave it out and set {PASSWORD_ENV}"
+        )
 
 
 def _check_round(run: RunConfig, n: int, where: str) -> None:

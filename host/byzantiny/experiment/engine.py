@@ -24,6 +24,7 @@ from byzantiny.ledger import Ledger
 from byzantiny.records import Final, FirmwareInfo, RoundRow
 from byzantiny.suggest import unknown_name
 from byzantiny.transport.brokers import open_broker
+from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.auth import derive_keys
 from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.tasks import TASKS, Task, load_task
@@ -82,7 +83,8 @@ class Engine:
     def _open_broker(self, experiment: Experiment, stack: ExitStack) -> tuple[str | None, str]:
         if not any(group.transport == "mqtt" for group in experiment.base.clients):
             return None, "none"
-        broker = stack.enter_context(open_broker(experiment.base.mqtt.broker if self.broker is None else self.broker))
+        url = experiment.base.mqtt.broker if self.broker is None else self.broker
+        broker = stack.enter_context(open_broker(url, os.environ.get(PASSWORD_ENV)))
         if broker.notice:
             self.listener(Notice(broker.notice))
         return broker.url, broker.kind

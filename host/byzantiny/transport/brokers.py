@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from byzantiny.transport.errors import TransportError
-from byzantiny.transport.mqtt_names import parse_broker_url
+from byzantiny.transport.mqtt_names import with_password
 
 START_S: Final = 10.0
 ATTEMPTS: Final = 3
@@ -63,14 +63,15 @@ class Broker:
 
 
 @contextmanager
-def open_broker(url: str | None = None) -> Iterator[Broker]:
+def open_broker(url: str | None = None, password: str | None = None) -> Iterator[Broker]:
     """Yield the broker of a run; a private one ends with the block, or with this process however it dies.
+
+    `password` is for a URL that names a user and no password.
 
     Raises TransportError if the URL is none, or if there is neither mosquitto nor amqtt.
     """
     if url is not None:
-        parse_broker_url(url)
-        yield Broker(url, "external")
+        yield Broker(with_password(url, password), "external")
         return
     program = find_mosquitto()
     if program is not None:

@@ -11,7 +11,16 @@ import paho.mqtt.client as paho
 from byzantiny.transport.base import Inbox
 from byzantiny.transport.errors import TransportError
 from byzantiny.transport.mqtt_names import COORDINATOR, MqttOptions, check_name, device_of, parse_broker_url, topic
-from byzantiny.transport.paho_loop import PahoLoop, announce, connect, make_client, refusal, silence, tls_context
+from byzantiny.transport.paho_loop import (
+    PahoLoop,
+    announce,
+    connect,
+    make_client,
+    refusal,
+    silence,
+    tls_context,
+    topics_refused,
+)
 from byzantiny.wire.messages import OVERHEAD_BYTES, PAYLOAD_SIZES
 
 OPTIONS: Final = MqttOptions()
@@ -140,10 +149,7 @@ class MqttTransport:
 
     def _on_subscribe(self, _client: paho.Client, _userdata: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         if any(reason.is_failure for reason in reasons) and self._failure is None:
-            self._failure = TransportError(
-                f"the broker at {self._url.endpoint} refuses the topics of fleet {self._fleet!r}; "
-                f"allow this user byz/v1/{self._fleet}/# in its access list"
-            )
+            self._failure = topics_refused(self._url, self._fleet)
         self._subscribed.set()
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:

@@ -14,7 +14,16 @@ import paho.mqtt.client as paho
 from byzantiny.transport.base import Delivery
 from byzantiny.transport.errors import TransportError
 from byzantiny.transport.mqtt_names import LOST, BrokerUrl, MqttOptions, check_name, parse_broker_url, topic
-from byzantiny.transport.paho_loop import PahoLoop, announce, connect, make_client, refusal, silence, tls_context
+from byzantiny.transport.paho_loop import (
+    PahoLoop,
+    announce,
+    connect,
+    make_client,
+    refusal,
+    silence,
+    tls_context,
+    topics_refused,
+)
 
 OPTIONS: Final = MqttOptions()
 CONNECT_BATCH: Final = 50
@@ -104,7 +113,10 @@ class MqttFleetLink:
             loop.established(client)
             client.subscribe(topic(self._fleet, device_id, "down"), 1)
 
-        def on_subscribe(client: paho.Client, _userdata: Any, _mid: int, _reasons: Any, _properties: Any) -> None:
+        def on_subscribe(client: paho.Client, _userdata: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+            if any(reason.is_failure for reason in reasons):
+                self._failure = self._failure or topics_refused(self._url, self._fleet)
+                return
             self._subscribed.add(device_id)
             announce(client, state)
 

@@ -22,6 +22,8 @@ COORDINATOR: Final = "_coordinator"
 READY: Final = b"ready"
 LOST: Final = b"lost"
 PREFIX: Final = "byz/v1"
+PASSWORD_ENV: Final = "BYZANTINY_MQTT_PASSWORD"
+"""Where a run looks for the password of a broker's user: the environment is not written down, a file or a command is."""
 FORM: Final = "mqtt://[user:password@]host[:port] or mqtts://..."
 
 Channel = Literal["up", "down", "state"]
@@ -78,6 +80,20 @@ def parse_broker_url(url: str) -> BrokerUrl:
         None if text is None else urllib.parse.unquote(text) for text in (parts.username, parts.password)
     )
     return BrokerUrl(parts.hostname, port or (8883 if tls else 1883), username, password, tls)
+
+
+def with_password(url: str, password: str | None) -> str:
+    """Return the URL with a password where it names a user and has none; raises TransportError as `parse_broker_url`.
+
+    >>> with_password("mqtt://lab@host:1884", "s@fe"), with_password("mqtt://host", "unused")
+    ('mqtt://lab:s%40fe@host:1884', 'mqtt://host')
+    """
+    broker = parse_broker_url(url)
+    if password is None or broker.username is None or broker.password is not None:
+        return url
+    user, _, rest = url.partition("://")[2].partition("@")
+    scheme = url.partition("://")[0]
+    return f"{scheme}://{user.rstrip(':')}:{urllib.parse.quote(password, safe='')}@{rest}"
 
 
 def check_name(kind: str, name: str) -> str:

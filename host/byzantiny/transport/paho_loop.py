@@ -25,7 +25,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from byzantiny.transport.errors import TransportError
-from byzantiny.transport.mqtt_names import LOST, READY, BrokerUrl, MqttOptions
+from byzantiny.transport.mqtt_names import LOST, PREFIX, READY, BrokerUrl, MqttOptions
 
 MISC_INTERVAL_S: Final = 0.5
 RECONNECT_FIRST_S: Final = 0.2
@@ -239,6 +239,14 @@ def refusal(url: BrokerUrl, reason: object) -> TransportError:
     """Return the error for a broker that said no."""
     return TransportError(
         f"the broker at {url.endpoint} refused the connection: {reason}; check the user name and password in the URL"
+    )
+
+
+def topics_refused(url: BrokerUrl, fleet: str) -> TransportError:
+    """Return the error for a broker whose access list keeps us from a fleet's topics."""
+    return TransportError(
+        f"the broker at {url.endpoint} refuses the topics of fleet {fleet!r}; "
+        f"allow this user {PREFIX}/{fleet}/# in its access list"
     )
 
 
