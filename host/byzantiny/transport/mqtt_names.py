@@ -22,7 +22,7 @@ COORDINATOR: Final = "_coordinator"
 READY: Final = b"ready"
 LOST: Final = b"lost"
 PREFIX: Final = "byz/v1"
-PASSWORD_ENV: Final = "BYZANTINY_MQTT_PASSWORD"
+PASSWORD_ENV: Final = "BYZANTINY_MQTT_PASSWORD"  # noqa: S105 - the name of a variable
 """Where a run looks for the password of a broker's user: the environment is not written down, a file or a command is."""
 FORM: Final = "mqtt://[user:password@]host[:port] or mqtts://..."
 
