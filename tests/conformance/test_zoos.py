@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from byzantiny.aggregators import AGGREGATORS, Mean, Median, load_aggregators
-from byzantiny.attacks import SignFlip, load_attacks
+from byzantiny.attacks import ALIE, IPM, SignFlip, load_attacks
 from byzantiny.preaggregators import NormClip, load_preaggregators
 from byzantiny.screening import load_screening
 from byzantiny.testing import check_aggregator, check_attack, check_preaggregator, check_screen
@@ -57,6 +57,8 @@ def test_screens_conform():
         *factories(load_attacks()),
         pytest.param(partial(SignFlip, scale=4.0, knowledge="omniscient"), id="sign-flip-omniscient"),
         pytest.param(partial(SignFlip, knowledge="colluding"), id="sign-flip-colluding"),
+        pytest.param(partial(ALIE, z=-1.5, ddof=0, knowledge="colluding"), id="alie-colluding"),
+        pytest.param(partial(IPM, epsilon=30.0, knowledge="colluding"), id="ipm-colluding"),
     ],
 )
 def test_attacks_conform(factory):

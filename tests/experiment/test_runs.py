@@ -240,6 +240,11 @@ def test_a_run_without_a_closed_round_cannot_be_compared(digits, tmp_path):
             {"attack": {"name": "sign-flip", "byzantine": 1, "params": {"knowledge": "omniscient"}}},
             "its own body's update",
         ),
+        ({"attack": {"name": "alie", "byzantine": 1}}, "attack alie with knowledge 'omniscient': a relay knows"),
+        (
+            {"attack": {"name": "ipm", "byzantine": 1, "params": {"knowledge": "colluding"}}},
+            "attack ipm with knowledge 'colluding': a relay knows",
+        ),
         ({"attack": {"name": "label-flip", "byzantine": 1, "start_round": 2}}, "acts from round 1; set it to 1"),
         ({"defence": {"pipeline": [{"name": "medain"}]}}, "did you mean 'median'"),
         ({"partition": {"min_samples": 1000}}, "lower n or min_samples"),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from byzantiny.attacks.alie import ALIE
 from byzantiny.attacks.base import (
     KNOWLEDGE,
     Attack,
     AttackContext,
     AttackError,
     AttackInfo,
+    AttackWarning,
     DataAttack,
     Knowledge,
     UpdateAttack,
     craft,
 )
+from byzantiny.attacks.ipm import IPM
 from byzantiny.attacks.label_flip import LabelFlip
 from byzantiny.attacks.sign_flip import SignFlip
 from byzantiny.updates.rules import load_zoo
@@ -22,6 +25,8 @@ from byzantiny.updates.rules import load_zoo
 ATTACKS: dict[str, Callable[..., Attack]] = {
     "label-flip": LabelFlip,
     "sign-flip": SignFlip,
+    "alie": ALIE,
+    "ipm": IPM,
 }
 """The attacks of this package, by the name used in configurations."""
 
@@ -32,12 +37,15 @@ def load_attacks() -> dict[str, Callable[..., Attack]]:
 
 
 __all__ = [
+    "ALIE",
     "ATTACKS",
+    "IPM",
     "KNOWLEDGE",
     "Attack",
     "AttackContext",
     "AttackError",
     "AttackInfo",
+    "AttackWarning",
     "DataAttack",
     "Knowledge",
     "LabelFlip",

@@ -22,6 +22,10 @@ class AttackError(ByzantinyError):
     """An attack that cannot be built or run as asked: a parameter, missing knowledge, rows of the wrong shape."""
 
 
+class AttackWarning(UserWarning):
+    """An attack that runs as asked and is none: it says so, because a defence would look better than it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class AttackInfo:
     """The card of an attack; `knowledge` is the least it needs with its default parameters."""
