@@ -12,7 +12,6 @@ offer by its hash and is counted once per (device, round), whatever its counter 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -32,6 +31,7 @@ from byzantiny.wire.messages import (
     Start,
 )
 from byzantiny_models.networks import Layout
+from byzantiny_models.quantization import isqrt_ceil
 
 MAX_SAMPLES: Final = 65_535
 
@@ -109,14 +109,22 @@ def squared_norm(codes: npt.NDArray[np.int8], layout: Layout, shifts: tuple[int,
     )
 
 
-def norm_limit(l2_bound: int, d: int) -> int:
-    """Return the largest norm that is not refused, `B + 2 ceil(sqrt d)`: stochastic rounding may exceed B honestly.
+def norm_limit(l2_bound: int, layout: Layout, shifts: tuple[int, ...]) -> int:
+    """Return the largest norm that is not refused, `B + 2 ceil(S)`, `S^2 = sum_t 4^(e_t - e_min) d_t`, in steps of e_min.
 
-    >>> norm_limit(1000, 2410)
-    1100
+    An honest device never exceeds `B + 1.5 S`: the norm it clips to B is that of the nearest codes, at most S / 2 from
+    the change itself, and stochastic rounding then moves every code by less than one step of its own tensor. With equal
+    exponents S is sqrt(d), and this is SPEC 3's `B + 2 ceil(sqrt d)`; docs/decisions/0010 has the general case.
+
+    >>> from byzantiny_models.networks import TensorSpec
+    >>> layout = Layout((TensorSpec("w", (2400,), "int16", 14), TensorSpec("b", (10,), "int32", 14)))
+    >>> norm_limit(1000, layout, (6, 6)), norm_limit(1000, layout, (8, 6))
+    (1100, 1392)
     """
-    root = math.isqrt(d)
-    return l2_bound + 2 * (root if root * root == d else root + 1)
+    exponents = layout.exponents(shifts)
+    lowest = min(exponents)
+    longest = sum(t.elements << 2 * (e - lowest) for t, e in zip(layout.tensors, exponents, strict=True))
+    return l2_bound + 2 * isqrt_ceil(longest)
 
 
 def _read(blob: bytes, start: Start) -> Manifest | Rejection:
@@ -219,7 +227,7 @@ def _content(blob: bytes, manifest: Manifest, offer: Offer, context: ValidationC
             Reason.CODE_RANGE, f"{out_of_range.size} codes are -128 (first at {out_of_range[0]}), the limits are +-127"
         )
     norm = squared_norm(codes, context.layout, offer.shifts)
-    limit = norm_limit(offer.l2_bound, d)
+    limit = norm_limit(offer.l2_bound, context.layout, offer.shifts)
     if offer.l2_bound and norm > limit**2:
         return Rejection(
             Reason.NORM, f"the squared norm is {norm}, the limit is {limit}^2 for the bound {offer.l2_bound}"

@@ -76,7 +76,7 @@ def test_what_is_crafted_fits_the_announced_bound_and_keeps_its_direction(lying,
     honest.run()
     sent, own = codes(liar, LIAR, 1), codes(honest, LIAR, 1)
     norm = np.linalg.norm(sent.astype(float))
-    assert 0.9 * bound < norm <= norm_limit(bound, len(sent))
+    assert 0.9 * bound < norm <= norm_limit(bound, world.LAYOUT, world.LAYOUT.default_shifts(6))
     cosine = sent.astype(float) @ own / norm / np.linalg.norm(own.astype(float))
     assert cosine > 0.8
     assert [r.name for r in liar.ledger.receipts(1)] == ["ACCEPTED"] * 3
@@ -102,7 +102,7 @@ def test_crafting_is_a_function_of_the_offer_the_codes_and_the_name(lying, world
     assert np.array_equal(honest, kept)
     assert not np.array_equal(first, craft(plan, honest, offer, world.LAYOUT, "dev-03")), "its own randomness"
     batch = UpdateBatch.from_rows(first[None], layout=world.LAYOUT, shifts=offer.shifts)
-    assert int(weighted_squared_norms(batch)[0]) <= norm_limit(150, len(first)) ** 2
+    assert int(weighted_squared_norms(batch)[0]) <= norm_limit(150, world.LAYOUT, offer.shifts) ** 2
 
 
 def test_an_attack_that_needs_to_know_more_than_its_own_update_is_refused(lying):

@@ -69,7 +69,7 @@ def test_the_clipped_update_exceeds_its_bound_by_rounding_only(bound, seed):
     shifts, start = layout.default_shifts(5), np.zeros(layout.d, dtype=np.int32)
     local = layout.saturate(np.random.default_rng(seed).integers(-6000, 6001, layout.d))
     codes = encode(layout, start, local, shifts, bound, (seed, 1)).astype(np.int64)
-    # SPEC 3: the coordinator refuses only what exceeds B + 2 ceil(sqrt(d)).
+    # SPEC 3: the coordinator refuses only what exceeds B + 2 ceil(sqrt(d)) on a grid with equal exponents.
     assert np.sqrt(codes @ codes) <= bound + 2 * np.ceil(np.sqrt(layout.d))
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byzantiny.validation import Rejection, Valid, ValidationContext, norm_limit, squared_norm, validate
 from byzantiny.wire.auth import derive_keys, tag
 from byzantiny.wire.codec import encode_manifest, encode_offer
 from byzantiny.wire.messages import Kind, Manifest, Offer, Reason, Start
+from byzantiny_models.encoding import encode
 from byzantiny_models.networks import Layout, TensorSpec
 
 LAYOUT = Layout((TensorSpec("w", (5, 3), "int16", 14), TensorSpec("b", (5,), "int32", 12)))
@@ -146,7 +147,7 @@ def test_an_earlier_update_sent_again_as_one_of_this_round_is_refused() -> None:
 
 
 def test_the_norm_is_refused_only_above_the_bound_and_the_rounding_it_may_hide() -> None:
-    assert norm_limit(100, 20) == 110
+    assert norm_limit(100, LAYOUT, (5, 3)) == 110
     at_limit = bytes([110]) + bytes(19)
     assert isinstance(validate(*update(at_limit), "dev-01", context()), Valid)
     above = bytes([110, 1]) + bytes(18)
@@ -155,6 +156,39 @@ def test_the_norm_is_refused_only_above_the_bound_and_the_rounding_it_may_hide()
     blob, start = update(bytes([127] * 20), offer_sha256=offer_sha(unbounded))
     outcome = validate(blob, start, "dev-01", context(offer=unbounded, offer_sha256=offer_sha(unbounded)))
     assert isinstance(outcome, Valid)
+
+
+def test_the_rounding_that_is_allowed_for_weighs_tensors_as_the_norm_does() -> None:
+    assert norm_limit(0, LAYOUT, (6, 4)) == norm_limit(0, LAYOUT, (5, 3)) == 2 * 5  # ceil(sqrt 20)
+    assert norm_limit(7, LAYOUT, (8, 3)) == 7 + 2 * 32  # ceil(sqrt(15 * 4^3 + 5))
+    assert norm_limit(0, LAYOUT, (12, 0)) == 2 * 3966  # ceil(sqrt(15 * 4^10 + 5))
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    spread=st.sampled_from([3, 200, 5000, 2**24]),
+    shifts=st.tuples(st.integers(0, 12), st.integers(0, 12)).filter(lambda s: -12 <= s[0] - 14 - (s[1] - 12) <= 12),
+    bound=st.sampled_from([1, 2, 50, 1000, 2**20 - 1]),
+)
+def test_an_honest_update_is_never_refused_for_its_norm_whatever_the_grid(
+    seed: int, spread: int, shifts: tuple[int, int], bound: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    start = LAYOUT.saturate(rng.integers(-(2**24), 2**24, LAYOUT.d))
+    local = LAYOUT.saturate(start + rng.integers(-spread, spread + 1, LAYOUT.d))
+    codes = encode(LAYOUT, start, local, shifts, bound, (seed, 1))
+    assert squared_norm(codes, LAYOUT, shifts) <= norm_limit(bound, LAYOUT, shifts) ** 2
+
+
+def test_on_a_coarse_tensor_rounding_alone_exceeds_what_equal_exponents_would_allow() -> None:
+    """All twelve exponents apart: one code of the weights is 4096 steps, so an allowance of 2 ceil(sqrt d) refuses it."""
+    local = [100] * 15 + [0] * 5  # a 41st of a step of the weights: rounding makes some of the 15 a whole one
+    norms = [
+        squared_norm(encode(LAYOUT, [0] * 20, local, (12, 0), 600, (key, 1)), LAYOUT, (12, 0)) for key in range(40)
+    ]
+    assert max(norms) > (600 + 2 * 5) ** 2
+    assert max(norms) <= norm_limit(600, LAYOUT, (12, 0)) ** 2
 
 
 def test_the_norm_weights_tensors_by_their_exponents_and_is_exact_at_the_extreme() -> None:
