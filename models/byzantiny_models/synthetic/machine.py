@@ -119,7 +119,7 @@ def _sound(rng: np.random.Generator, machine: Machine, state: int, strength: int
     if state == 3:
         hiss = noise(rng, (FRAME + 1,), 170 * strength // 1000)
         wave = wave + hiss[1:] - hiss[:-1]  # a difference: more of it the higher the frequency
-    return np.clip(wave, -32_768, 32_767)
+    return np.asarray(np.clip(wave, -32_768, 32_767), dtype=np.int64)
 
 
 def _blows(rng: np.random.Generator, speed_mhz: int) -> Signal:
