@@ -1,6 +1,6 @@
 """The hot loops over int8 codes: arrays in, arrays out; C when its library loads, NumPy otherwise, bit-identical.
 
-One module per family (`columns`, `geometry`, `floats`) decides which of the two runs: `bindings` calls the C of
+One module per family (`columns`, `counts`, `geometry`, `floats`) decides which of the two runs: `bindings` calls the C of
 `csrc`, `reference` is NumPy.
 """
 
