@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from byzantiny.report.charts.style import DARK, LIGHT
+from byzantiny.charts.style import DARK, LIGHT
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

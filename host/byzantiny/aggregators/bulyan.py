@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.selection import nearest_sums
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch, squared_distances
-from byzantiny.updates.rules import RuleInfo, require_clients, require_count
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 
@@ -50,6 +51,9 @@ class Bulyan:
         cost="O(n^2 d + n^3)",
         paper="El Mhamdi et al., ICML 2018, arXiv 1802.07927",
         keeps=frozenset({"identity", "translation", "scale", "mean"}),
+        kappa=Kappa(
+            "(sqrt(k) + sqrt((n - f) / (n - 4f) (1 + k)))^2, k the median's of n - 2f", kappas.OURS, kappas.bulyan
+        ),
     )
 
     def __post_init__(self) -> None:

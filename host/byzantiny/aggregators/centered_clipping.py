@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.median import Median
 from byzantiny.updates import (
     AggregationError,
@@ -25,7 +26,7 @@ from byzantiny.updates import (
     UpdateBatch,
     squared_distances_to,
 )
-from byzantiny.updates.rules import RuleInfo, State, require_clients, require_count, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, State, require_clients, require_count, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -58,6 +59,7 @@ class CenteredClipping:
         cost="O(L n d)",
         paper="Karimireddy et al., ICML 2021, arXiv 2012.10333",
         keeps=frozenset({"permutation", "negation"}),
+        kappa=Kappa("none: tau is a length of its own", kappas.OURS, kappas.unbounded),
     )
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.selection import lowest, mean_of_rows
 from byzantiny.updates import AnyAggregate, UpdateBatch, squared_norms
 from byzantiny.updates.rules import RuleInfo, require_clients, require_count
@@ -42,6 +43,7 @@ class CGE:
         cost="O(n d)",
         paper="Gupta et al., DSN-W 2021, arXiv 2008.04699",
         keeps=frozenset({"permutation", "identity", "negation", "scale", "mean"}),
+        kappa=kappas.NONE_WITH_LIARS,
     )
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.median import Median
 from byzantiny.updates import (
     AnyAggregate,
@@ -27,7 +28,7 @@ from byzantiny.updates import (
     common_scale,
     squared_distances_to,
 )
-from byzantiny.updates.rules import RuleInfo, require_clients, require_count, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -61,6 +62,9 @@ class GeometricMedian:
         cost="O(n d) a step, some 10 to 100 steps",
         paper="Pillutla et al., IEEE TSP 2022, arXiv 1912.13445",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale"}),
+        kappa=Kappa(
+            "4 ((n - f) / (n - 2f))^2", "Allouah et al., AISTATS 2023, arXiv 2302.01772", kappas.geometric_median
+        ),
     )
 
     def __post_init__(self) -> None:

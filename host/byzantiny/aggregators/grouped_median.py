@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.grid import code_tiles
 from byzantiny.updates import Aggregate, Diagnostics, UpdateBatch
 from byzantiny.updates.rules import RuleInfo, require_clients, require_f
@@ -45,6 +46,7 @@ class GroupedMedian:
         paper="the median of grouped data (textbook); Huber, Ann. Math. Statist. 35(1), 1964",
         keeps=frozenset({"permutation", "identity", "translation", "negation"}),
         hull_steps=0.5,
+        kappa=kappas.NONE_IN_STEPS,
     )
 
     def __post_init__(self) -> None:

@@ -14,9 +14,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.selection import lowest, mean_of_rows, nearest_sums, ranked_neighbours
 from byzantiny.updates import AnyAggregate, UpdateBatch, squared_distances
-from byzantiny.updates.rules import RuleInfo, require_clients, require_count
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 
@@ -44,6 +45,7 @@ class Krum:
         cost="O(n^2 d)",
         paper="Blanchard et al., NeurIPS 2017",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale"}),
+        kappa=Kappa("(n - f) / (n - 2f - 1) (1 + sqrt(2 (n - f - 2) / (n - f - 1)))^2", kappas.OURS, kappas.krum),
     )
 
     def __post_init__(self) -> None:

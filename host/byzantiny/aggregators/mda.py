@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.selection import mean_of_rows
 from byzantiny.updates import AnyAggregate, PipelineError, UpdateBatch, squared_distances
-from byzantiny.updates.rules import RuleInfo, require_clients, require_count
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 MOST_F = 20
@@ -51,6 +52,7 @@ class MDA:
         cost="O(n^2 d + 1.47^f n^2)",
         paper="El Mhamdi et al., PODC 2020, arXiv 1905.03853",
         keeps=frozenset({"identity", "translation", "negation", "scale", "mean"}),
+        kappa=Kappa("8 f^2 / (n - f)", kappas.OURS, kappas.mda),
     )
 
     def __post_init__(self) -> None:

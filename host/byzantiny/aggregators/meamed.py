@@ -13,9 +13,10 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.nearest import nearest_mean
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
-from byzantiny.updates.rules import RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -43,6 +44,7 @@ class Meamed:
         cost="O(n log n d)",
         paper="Xie et al., 2018, arXiv 1802.10116",
         keeps=frozenset({"permutation", "identity", "translation", "scale", "mean"}),
+        kappa=Kappa("4 f / (n - f) (1 + kappa of the median)", kappas.OURS, kappas.meamed),
     )
 
     def __post_init__(self) -> None:

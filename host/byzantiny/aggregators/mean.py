@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
 from byzantiny.updates.rules import RuleInfo, require_clients
 from byzantiny_models.networks import Layout
@@ -39,6 +40,7 @@ class Mean:
         cost="O(n d)",
         paper="McMahan et al., AISTATS 2017, arXiv 1602.05629",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
+        kappa=kappas.NONE_WITH_LIARS,
     )
 
     @property

@@ -14,8 +14,9 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
-from byzantiny.updates.rules import RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -44,6 +45,7 @@ class Median:
         paper="Yin et al., ICML 2018, arXiv 1803.01498",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale"}),
         hull_steps=0,
+        kappa=Kappa("(n - f - q) / q, q = floor(n/2) + 1 - f; attained", kappas.OURS, kappas.median),
     )
 
     def __post_init__(self) -> None:

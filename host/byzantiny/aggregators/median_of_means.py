@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.updates import (
     Aggregate,
     AggregationError,
@@ -25,7 +26,7 @@ from byzantiny.updates import (
     PipelineError,
     UpdateBatch,
 )
-from byzantiny.updates.rules import RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -56,6 +57,7 @@ class MedianOfMeans:
         paper="Chen et al., POMACS 1(2), 2017, arXiv 1705.05491",
         keeps=frozenset({"identity", "translation", "negation", "scale", "mean"}),
         hull_steps=0,
+        kappa=Kappa("(n - f - g) / g, g = floor(n / (2f + 1)); k = 2f + 1", kappas.OURS, kappas.median_of_means),
     )
 
     def __post_init__(self) -> None:

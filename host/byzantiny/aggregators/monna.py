@@ -12,9 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.selection import lowest, mean_of_rows
 from byzantiny.updates import AnyAggregate, BeyondLimitError, PipelineError, UpdateBatch, squared_distances_to_row
-from byzantiny.updates.rules import RuleInfo, require_clients, require_count
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 
@@ -46,6 +47,7 @@ class MoNNA:
         cost="O(n d)",
         paper="Farhadkhani et al., ICML 2023, arXiv 2209.10931",
         keeps=frozenset({"identity", "translation", "negation", "scale", "mean"}),
+        kappa=Kappa("4 f, for sets that hold the trusted row", kappas.OURS, kappas.monna),
     )
 
     def __post_init__(self) -> None:

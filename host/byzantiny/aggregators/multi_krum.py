@@ -12,9 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.selection import lowest, mean_of_rows, nearest_sums, ranked_neighbours
 from byzantiny.updates import AnyAggregate, UpdateBatch, squared_distances
-from byzantiny.updates.rules import RuleInfo, require_clients, require_count
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 
@@ -43,6 +44,11 @@ class MultiKrum:
         cost="O(n^2 d)",
         paper="Blanchard et al., NeurIPS 2017",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
+        kappa=Kappa(
+            "f / h (1 + sqrt(f / q) + sqrt(n (h - 2) / ((h - 1) q)))^2, h = n - f, q = h - f - 1; m = h",
+            kappas.OURS,
+            kappas.multi_krum,
+        ),
     )
 
     def __post_init__(self) -> None:

@@ -13,9 +13,10 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.nearest import nearest_mean
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
-from byzantiny.updates.rules import RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -42,6 +43,7 @@ class Phocas:
         cost="O(n log n d)",
         paper="Xie et al., 2018, arXiv 1805.09682",
         keeps=frozenset({"permutation", "identity", "translation", "scale", "mean"}),
+        kappa=Kappa("4 f / (n - 2f)", kappas.OURS, kappas.phocas),
     )
 
     def __post_init__(self) -> None:

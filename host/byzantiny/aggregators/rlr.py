@@ -13,8 +13,9 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, PipelineError, UpdateBatch
-from byzantiny.updates.rules import RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -44,6 +45,7 @@ class RLR:
         cost="O(n d)",
         paper="Ozdayi et al., AAAI 2021, arXiv 2007.03767",
         keeps=frozenset({"permutation", "identity", "negation", "scale"}),
+        kappa=Kappa("none: the length of the step is the mean's", kappas.OURS, kappas.unbounded),
     )
 
     def __post_init__(self) -> None:

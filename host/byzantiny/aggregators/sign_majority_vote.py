@@ -14,8 +14,9 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.updates import CODE_LIMIT, Aggregate, Diagnostics, PipelineError, UpdateBatch
-from byzantiny.updates.rules import RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -42,6 +43,7 @@ class SignMajorityVote:
         cost="O(n d)",
         paper="Bernstein et al., ICLR 2019, arXiv 1810.05291",
         keeps=frozenset({"permutation", "negation"}),
+        kappa=Kappa("none: the step has a length of its own", kappas.OURS, kappas.unbounded),
     )
 
     def __post_init__(self) -> None:

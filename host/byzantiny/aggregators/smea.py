@@ -17,10 +17,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.eigen import largest_eigenvalues
 from byzantiny.aggregators.selection import mean_of_rows
 from byzantiny.updates import AnyAggregate, BeyondLimitError, UpdateBatch, squared_distances
-from byzantiny.updates.rules import RuleInfo, require_clients, require_count
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 MOST_SUBSETS = 50_000
@@ -59,6 +60,7 @@ class SMEA:
         cost="O(n^2 d + (n choose f) (n - f)^3)",
         paper="Allouah et al., ICML 2023, arXiv 2302.04787",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
+        kappa=Kappa("4 f / (n - 2f)", kappas.OURS, kappas.smea),
     )
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.aggregators.grid import code_tiles
 from byzantiny.updates import Aggregate, Diagnostics, UpdateBatch
 from byzantiny.updates.rules import RuleInfo, require_clients, require_f
@@ -47,6 +48,7 @@ class SRMedian:
         paper="this project, docs/rules/sr-median.md; Huber, Ann. Math. Statist. 35(1), 1964",
         keeps=frozenset({"permutation", "identity", "translation", "negation"}),
         hull_steps=1.0,
+        kappa=kappas.NONE_IN_STEPS,
     )
 
     def __post_init__(self) -> None:

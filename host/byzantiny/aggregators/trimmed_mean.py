@@ -14,8 +14,9 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
-from byzantiny.updates.rules import RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -43,6 +44,7 @@ class TrimmedMean:
         paper="Yin et al., ICML 2018, arXiv 1803.01498",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
         hull_steps=0,
+        kappa=Kappa("f / (n - 2f); attained, and the least of any rule", kappas.OURS, kappas.trimmed_mean),
     )
 
     def __post_init__(self) -> None:

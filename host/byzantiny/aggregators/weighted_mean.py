@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
+from byzantiny.aggregators import kappas
 from byzantiny.updates import (
     Aggregate,
     AnyAggregate,
@@ -25,7 +26,7 @@ from byzantiny.updates import (
     PipelineError,
     UpdateBatch,
 )
-from byzantiny.updates.rules import RuleInfo, require_clients, require_count
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 
@@ -59,6 +60,7 @@ class WeightedMean:
         cost="O(n d)",
         paper="McMahan et al., AISTATS 2017, arXiv 1602.05629",
         keeps=frozenset({"identity", "translation", "negation", "scale"}),
+        kappa=Kappa("none: the mean's, and weights move it", kappas.OURS, kappas.unbounded),
     )
 
     def __post_init__(self) -> None:

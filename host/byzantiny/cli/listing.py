@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -21,23 +22,33 @@ from byzantiny.experiment.config import ConfigError
 from byzantiny.preaggregators import load_preaggregators
 from byzantiny.screening import load_screening
 from byzantiny.suggest import unknown_name
+from byzantiny.updates.rules import Kappa
 from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import TASKS
 
 Rows = list[dict[str, str]]
 
+REFERENCE = (20, 4)
+"""The n and f at which a listing compares the rules' kappas; every rule of the zoo accepts them."""
+
 
 def _cards(zoo: dict[str, Callable[..., Any]]) -> Rows:
-    cards = [dataclasses.asdict(rule.info) for rule in zoo.values()]  # type: ignore[attr-defined]
-    return [{key: _text(value) for key, value in card.items()} for card in cards]
+    cards = [rule.info for rule in zoo.values()]  # type: ignore[attr-defined]
+    return [{field.name: _text(getattr(card, field.name)) for field in dataclasses.fields(card)} for card in cards]
 
 
 def _text(value: object) -> str:
-    """Return a card's field as text: a set in order, what does not apply as nothing.
+    """Return a card's field as text: a set in order, what does not apply as nothing, a kappa with a value to compare.
 
     >>> _text(frozenset({"b", "a"})), _text(None), _text("O(n d)")
     ('a, b', '', 'O(n d)')
+    >>> _text(Kappa("f / (n - 2f)", "this project", lambda n, f: f / (n - 2 * f)))
+    '0.333 at n = 20, f = 4: f / (n - 2f) (this project)'
     """
+    if isinstance(value, Kappa):
+        number = value.of(*REFERENCE)
+        at = f"{number:.3g} at n = {REFERENCE[0]}, f = {REFERENCE[1]}: " if math.isfinite(number) else ""
+        return f"{at}{value.formula} ({value.source})"
     if isinstance(value, frozenset | set | tuple | list):
         return ", ".join(sorted(map(str, value)))
     return "" if value is None else str(value)

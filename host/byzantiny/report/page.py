@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from byzantiny.charts.render import ChartError, png, size, svg
+from byzantiny.charts.style import DARK, LIGHT, THEMES, Spec, Theme, arm_style
 from byzantiny.report import tables, words
 from byzantiny.report.arms import ArmSummary, summarize_arms
 from byzantiny.report.charts.accuracy import accuracy_chart
 from byzantiny.report.charts.multiples import MARKERS
 from byzantiny.report.charts.norms import norm_chart
-from byzantiny.report.charts.render import png, size, svg
-from byzantiny.report.charts.style import DARK, LIGHT, THEMES, Spec, Theme, arm_style
 from byzantiny.report.charts.traffic import traffic_chart
 from byzantiny.report.charts.verdicts import MOST_CLIENTS, verdict_chart
 from byzantiny.report.downloads import downloads
@@ -64,9 +64,10 @@ def write_picture(run_dir: str | Path, path_png: str | Path) -> Path:
     run, target = load_run(run_dir), Path(path_png)
     title = run.manifest.title or run.manifest.name
     chart = {**accuracy_chart(run, summarize_arms(run), LIGHT, title=title), "background": LIGHT.paper, "padding": 16}
-    data = png(chart)
     try:
-        target.write_bytes(data)
+        target.write_bytes(png(chart))
+    except ChartError as error:
+        raise ReportError(str(error)) from error
     except OSError as error:
         raise ReportError(f"{target} cannot be written: {error.strerror}; check that its directory is there") from error
     return target
@@ -107,7 +108,10 @@ def render_page(run: Run) -> str:
 
 
 def _figure(run: Run, arms: Sequence[ArmSummary], chart: _Chart, name: str, label: str) -> Figure:
-    images = tuple((theme.name, svg(chart(run, arms, theme), f"{name}-{theme.name}-")) for theme in THEMES)
+    try:
+        images = tuple((theme.name, svg(chart(run, arms, theme), f"{name}-{theme.name}-")) for theme in THEMES)
+    except ChartError as error:
+        raise ReportError(str(error)) from error
     return Figure(name, label, images, size(images[0][1])[0])
 
 

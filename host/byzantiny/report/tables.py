@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from byzantiny.charts.style import thin
 from byzantiny.report.arms import ArmSummary
 from byzantiny.report.charts.accuracy import mean_curve
-from byzantiny.report.charts.style import thin
 from byzantiny.report.charts.traffic import traffic_curve
 from byzantiny.report.norms import norm_curve
 from byzantiny.report.run import Run

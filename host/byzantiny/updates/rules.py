@@ -25,11 +25,27 @@ PROPERTIES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Kappa:
+    """A rule's declared (f, kappa)-robustness: `||F - mean_S||^2 <= kappa V_S` for every set S of n - f rows.
+
+    `of(n, f)` is kappa with the rule's default parameters, infinite where no multiple of V_S bounds it; V_S is the
+    rows' mean squared distance to mean_S. `source` is who proved it.
+
+    Source: Allouah et al., AISTATS 2023, arXiv 2302.01772, definition 2.
+    """
+
+    formula: str
+    source: str
+    of: Callable[[int, int], float]
+
+
+@dataclass(frozen=True, slots=True)
 class RuleInfo:
     """The card of a rule: what it computes, how far it may be trusted, what it costs, who published it.
 
     `keeps` are names of PROPERTIES. `hull_steps`: how far, in grid steps, a coordinate of the aggregate may lie
-    outside the honest values while at most `f` rows lie; None: the honest values do not bound it.
+    outside the honest values while at most `f` rows lie; None: the honest values do not bound it. `kappa`: its declared
+    robustness coefficient; None: nobody has declared one.
 
     Raises:
         PipelineError: `keeps` names no property.
@@ -43,6 +59,7 @@ class RuleInfo:
     paper: str
     keeps: frozenset[str] = frozenset({"permutation", "identity"})
     hull_steps: float | None = None
+    kappa: Kappa | None = None
 
     def __post_init__(self) -> None:
         if not self.keeps <= PROPERTIES.keys():

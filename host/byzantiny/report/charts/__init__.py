@@ -1,1 +1,1 @@
-"""Charts as plain Vega-Lite dicts: data in, specification out; `render` turns one into SVG or PNG, offline."""
+"""The charts of a run as plain Vega-Lite dicts: data in, specification out; `byzantiny.charts` draws them."""

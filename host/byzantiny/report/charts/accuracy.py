@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from byzantiny.charts.style import ArmStyle, Spec, Theme, arm_style, figure, thin
 from byzantiny.report.arms import ArmSummary
-from byzantiny.report.charts.style import ArmStyle, Spec, Theme, arm_style, figure, round_axis, thin, wrap
+from byzantiny.report.charts.labels import round_axis, wrap
 from byzantiny.report.run import Run
 from byzantiny.report.targets import percent
 from byzantiny.report.text import printable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from byzantiny.report.charts.style import Spec, Theme, arm_style, figure, wrap
+from byzantiny.charts.style import Spec, Theme, arm_style, figure
+from byzantiny.report.charts.labels import wrap
 
 COLUMNS = 3
 PANEL_WIDTH = 225

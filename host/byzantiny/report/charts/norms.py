@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from byzantiny.charts.style import Spec, Theme, thin
 from byzantiny.report.arms import ArmSummary
+from byzantiny.report.charts.labels import round_axis
 from byzantiny.report.charts.multiples import multiples, panel
-from byzantiny.report.charts.style import Spec, Theme, round_axis, thin
 from byzantiny.report.norms import NormPoint, norm_curve
 from byzantiny.report.run import Run
 

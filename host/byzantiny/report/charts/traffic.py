@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from byzantiny.charts.style import ArmStyle, Spec, Theme, arm_style, thin
 from byzantiny.report.arms import ArmSummary
+from byzantiny.report.charts.labels import round_axis
 from byzantiny.report.charts.multiples import multiples, panel
-from byzantiny.report.charts.style import ArmStyle, Spec, Theme, arm_style, round_axis, thin
 from byzantiny.report.run import Run
 
 HEIGHT = 150

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from byzantiny.charts.style import Spec, Theme
 from byzantiny.report.arms import ArmSummary
 from byzantiny.report.charts.multiples import multiples, panel
-from byzantiny.report.charts.style import Spec, Theme
 from byzantiny.report.run import Run
 from byzantiny.report.text import printable
 from byzantiny.report.verdicts import KINDS, ClientVerdicts, client_verdicts

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from byzantiny.report.charts.style import Spec
-from byzantiny.report.run import ReportError
+from byzantiny.charts.style import Spec
+from byzantiny.errors import ByzantinyError
 
 VEGA_LITE = "5.21"
 _ID = re.compile(r'\bid="([^"]+)"')
@@ -14,30 +14,38 @@ _NAMESPACES = re.compile(r' xmlns(?::xlink)?="[^"]*"')
 _SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)" height="([\d.]+)"')
 
 
-def _engine() -> Any:
+class ChartError(ByzantinyError):
+    """A picture that cannot be made: the engine is missing, or its file cannot be written."""
+
+
+def engine() -> Any:
+    """The engine that draws.
+
+    Raises ChartError where vl-convert-python is missing.
+    """
     try:
         import vl_convert
     except ImportError as error:
         remedy = "install it with: pip install 'byzantiny[report]'"
-        raise ReportError(f"the report needs vl-convert-python, which is not installed; {remedy}") from error
+        raise ChartError(f"a picture needs vl-convert-python, which is not installed; {remedy}") from error
     return vl_convert
 
 
 def svg(spec: Spec, prefix: str) -> str:
     """The chart as an inline `<svg>` whose ids begin with `prefix`.
 
-    Raises ReportError where vl-convert-python is missing.
+    Raises ChartError where vl-convert-python is missing.
     """
-    text: str = _engine().vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[])
+    text: str = engine().vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[])
     return prefix_ids(_NAMESPACES.sub("", text, count=2), prefix)
 
 
 def png(spec: Spec, scale: float = 2.0) -> bytes:
     """The chart as PNG, `scale` device pixels to the CSS pixel.
 
-    Raises ReportError where vl-convert-python is missing.
+    Raises ChartError where vl-convert-python is missing.
     """
-    data: bytes = _engine().vegalite_to_png(spec, vl_version=VEGA_LITE, scale=scale, allowed_base_urls=[])
+    data: bytes = engine().vegalite_to_png(spec, vl_version=VEGA_LITE, scale=scale, allowed_base_urls=[])
     return data
 
 
