@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from byzantiny.kernels import native
 from byzantiny.kernels.bindings.columns import Columns
 from byzantiny.kernels.reference import columns as reference
-from byzantiny.kernels.tiles import TILE
+from byzantiny.kernels.tiles import aligned_tiles
 
 MOST_ROWS = 65_535
 """The native loops count in 16 bits; beyond, NumPy takes over."""
@@ -25,7 +25,7 @@ def to_tiles(rows: NDArray[np.int8]) -> NDArray[np.int8]:
     [[1, 2, 0], [3, 4, 0]]
     """
     n, d = rows.shape
-    tiles = np.empty((-(-d // TILE), n, TILE), dtype=np.int8)
+    tiles = aligned_tiles(n, d)
     _functions(n).pack(rows, tiles, 0)
     return tiles
 

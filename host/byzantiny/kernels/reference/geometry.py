@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from byzantiny.kernels.runs import weighted_runs
 from byzantiny.kernels.tiles import from_tiles
 
 EXACT_PRODUCTS = 1024
@@ -85,11 +86,6 @@ def _rows(stored: NDArray[np.int8]) -> NDArray[np.int8]:
 
 def _exact_blocks(slices: Sequence[slice], weights: NDArray[np.int64]) -> Iterator[tuple[slice, np.int64]]:
     """Yield blocks of at most `EXACT_PRODUCTS` coordinates of one weight; neighbours of equal weight run together."""
-    start = 0
-    for i, (part, weight) in enumerate(zip(slices, weights, strict=True)):
-        if i == 0 or weight != weights[i - 1] or part.start != slices[i - 1].stop:
-            start = part.start
-        if i + 1 < len(slices) and weights[i + 1] == weight and slices[i + 1].start == part.stop:
-            continue
-        for first in range(start, part.stop, EXACT_PRODUCTS):
-            yield slice(first, min(first + EXACT_PRODUCTS, part.stop)), weight
+    for start, stop, weight in weighted_runs(slices, weights):
+        for first in range(start, stop, EXACT_PRODUCTS):
+            yield slice(first, min(first + EXACT_PRODUCTS, stop)), np.int64(weight)
