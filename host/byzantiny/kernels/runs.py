@@ -34,9 +34,10 @@ class Blocks:
 
     def __init__(self, codes: NDArray[np.int8]) -> None:
         self.codes = codes
-        self.n = codes.shape[-2]
-        self.d = codes.shape[-1] if codes.ndim == 2 else codes.shape[0] * TILE
-        self.row, self.block = (self.d, TILE) if codes.ndim == 2 else (TILE, self.n * TILE)
+        self.n: int = codes.shape[-2]
+        self.d: int = codes.shape[-1] if codes.ndim == 2 else codes.shape[0] * TILE
+        self.row = self.d if codes.ndim == 2 else TILE
+        self.block = TILE if codes.ndim == 2 else self.n * TILE
 
     def whole(self, start: int, stop: int) -> tuple[int, int]:
         """Return the first block within coordinates start .. stop - 1, and how many there are.
