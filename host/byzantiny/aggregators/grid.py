@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from byzantiny import kernels
-from byzantiny.updates import CODE_LIMIT, InvalidBatchError, UpdateBatch
+from byzantiny.updates import CODE_LIMIT, AnyBatch, Columns, InvalidBatchError, UpdateBatch
 
 
-def code_tiles(rule: str, batch: UpdateBatch) -> NDArray[np.int8]:
-    """Return the codes of a batch as tiles; float rows must hold nothing but codes.
+def code_columns(rule: str, batch: AnyBatch) -> Columns:
+    """Return the columns of a batch's codes; float rows must hold nothing but codes.
 
     Raises:
         InvalidBatchError: a value between the steps, or beyond +-127: there is no bin to count it in.
 
-    >>> code_tiles("grouped-median", UpdateBatch.from_rows(np.array([[1.0], [0.5]])))
+    >>> code_columns("grouped-median", UpdateBatch.from_rows(np.array([[1.0], [0.5]])))
     Traceback (most recent call last):
     byzantiny.updates.errors.InvalidBatchError: grouped-median counts codes on the grid, and the rows hold 0.5, \
 which is none; take out the mixing stage, or use median after it
     """
     if batch.exact:
-        return batch.tiles
+        return batch.columns
     stray = (np.rint(batch.rows) != batch.rows) | (np.abs(batch.rows) > CODE_LIMIT)
     if stray.any():
         raise InvalidBatchError(
             f"{rule} counts codes on the grid, and the rows hold {batch.rows[stray][0]:g}, which is none; "
             "take out the mixing stage, or use median after it"
         )
-    return kernels.to_tiles(batch.rows.astype(np.int8))
+    return UpdateBatch.from_rows(batch.rows.astype(np.int8), batch.layout, batch.shifts).columns

@@ -13,10 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.aggregators.grid import code_tiles
-from byzantiny.updates import Aggregate, Diagnostics, UpdateBatch
+from byzantiny.aggregators.grid import code_columns
+from byzantiny.updates import Aggregate, AnyBatch, Diagnostics
 from byzantiny.updates.rules import RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -28,6 +27,7 @@ class GroupedMedian:
     That is `m - 1/2 + (n/2 - B) / C`, and also Huber's location with a threshold of half a step. If n is even and the
     two middle values differ, it is their mean. With `f` declared, n >= 2f + 1 is required.
 
+    >>> from byzantiny.updates import UpdateBatch
     >>> batch = UpdateBatch.from_rows(np.array([[0]] * 9 + [[1]], dtype=np.int8))
     >>> aggregate, _ = GroupedMedian(f=1).apply(batch, None, rng=np.random.default_rng(0))
     >>> aggregate.numerator.tolist(), aggregate.denominator.tolist()
@@ -43,6 +43,7 @@ class GroupedMedian:
         limit="n >= 1; n >= 2f + 1 with f declared; rows of codes",
         breakdown="floor((n-1)/2) / n",
         cost="O(n d)",
+        streams="counts",
         paper="the median of grouped data (textbook); Huber, Ann. Math. Statist. 35(1), 1964",
         keeps=frozenset({"permutation", "identity", "translation", "negation"}),
         hull_steps=0.5,
@@ -60,10 +61,10 @@ class GroupedMedian:
     def init(self, layout: Layout) -> None:
         """No state is kept between rounds."""
 
-    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[Aggregate, None]:  # noqa: ARG002
+    def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[Aggregate, None]:  # noqa: ARG002
         """Return the interpolated median; every row is kept, and none has a weight of its own."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f or 0} needs n >= 2f + 1")
-        low, high, below, equal, _, _ = kernels.median_counts(code_tiles(self.name, batch), batch.d)
+        low, high, below, equal, _, _ = code_columns(self.name, batch).median_counts()
         above = batch.n - below - equal
         numerator = np.where(low == high, 2 * low * equal + above - below, low + high)
         denominator = np.where(low == high, 2 * equal, 2)

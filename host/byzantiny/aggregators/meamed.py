@@ -12,10 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from byzantiny import kernels
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.nearest import nearest_mean
-from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -27,6 +26,7 @@ class Meamed:
     Distances are compared doubled, `|2x - (x_lo + x_hi)|`, so a median at a half step is exact. Because ties go to the
     lower value, negated rows need not give the negated aggregate.
 
+    >>> from byzantiny.updates import UpdateBatch
     >>> batch = UpdateBatch.from_rows(np.array([[0, 0], [1, 100], [100, 1]], dtype=np.int8))
     >>> aggregate, _ = Meamed(f=1).apply(batch, None, rng=np.random.default_rng(0))
     >>> aggregate.numerator.tolist(), int(aggregate.denominator)
@@ -42,6 +42,7 @@ class Meamed:
         limit="n >= 2f + 1",
         breakdown="f / n as declared, below 1/2",
         cost="O(n log n d)",
+        streams="counts",
         paper="Xie et al., 2018, arXiv 1802.10116",
         keeps=frozenset({"permutation", "identity", "translation", "scale", "mean"}),
         kappa=Kappa("4 f / (n - f) (1 + kappa of the median)", kappas.OURS, kappas.meamed),
@@ -58,14 +59,13 @@ class Meamed:
     def init(self, layout: Layout) -> None:
         """No state is kept between rounds."""
 
-    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
+    def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
         """Return the mean around the median; values are dropped, not rows, so every row is kept."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 2f + 1")
         kept = batch.n - self.f
         diagnostics = Diagnostics(self.name, kept=np.ones(batch.n, np.bool_), details={"values_kept": float(kept)})
         if batch.exact:
-            twice = kernels.median(batch.tiles, batch.d).astype(np.int64)
-            total = kernels.nearest_sum(batch.tiles, batch.d, self.f, twice, 2)
+            total = batch.columns.nearest_sum(self.f, batch.columns.median(), 2)
             return Aggregate(total, np.int64(kept), diagnostics), state
         ranked = np.sort(batch.rows, axis=0)
         centre = ranked[(batch.n - 1) // 2] / 2 + ranked[batch.n // 2] / 2

@@ -14,7 +14,7 @@ import numpy as np
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
 from byzantiny.updates.rules import RuleInfo, require_clients
 from byzantiny_models.networks import Layout
 
@@ -25,6 +25,7 @@ class Mean:
 
     It takes no `f`: one client moves it by 254 / n steps a coordinate, as far as the wire allows.
 
+    >>> from byzantiny.updates import UpdateBatch
     >>> batch = UpdateBatch.from_rows(np.array([[1, 2], [4, 4], [7, 9]], dtype=np.int8))
     >>> aggregate, _ = Mean().apply(batch, None, rng=np.random.default_rng(0))
     >>> aggregate.numerator.tolist(), int(aggregate.denominator), aggregate.values.tolist()
@@ -38,6 +39,7 @@ class Mean:
         limit="n >= 1; tolerates f = 0",
         breakdown="0",
         cost="O(n d)",
+        streams="counts",
         paper="McMahan et al., AISTATS 2017, arXiv 1602.05629",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
         kappa=kappas.NONE_WITH_LIARS,
@@ -51,10 +53,10 @@ class Mean:
     def init(self, layout: Layout) -> None:
         """No state is kept between rounds."""
 
-    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
+    def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
         """Return the mean of the rows."""
         require_clients(self.name, batch.n, self.min_clients, "n >= 1")
         diagnostics = Diagnostics(self.name, kept=np.ones(batch.n, np.bool_), weight=np.full(batch.n, 1 / batch.n))
         if batch.exact:
-            return Aggregate(kernels.column_sum(batch.stored, batch.d), np.int64(batch.n), diagnostics), state
+            return Aggregate(batch.columns.column_sum(), np.int64(batch.n), diagnostics), state
         return FloatAggregate(kernels.float_column_sum(batch.rows) / batch.n, diagnostics), state

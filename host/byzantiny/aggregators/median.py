@@ -13,9 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -27,6 +26,7 @@ class Median:
     The numerator is the sum of the two, the denominator always 2, so even and odd n follow one rule and ties need
     none. With `f` declared, n >= 2f + 1 is required: then every coordinate lies among the honest values.
 
+    >>> from byzantiny.updates import UpdateBatch
     >>> batch = UpdateBatch.from_rows(np.array([[1, 2], [5, 3], [3, 40], [4, 30]], dtype=np.int8))
     >>> aggregate, _ = Median(f=1).apply(batch, None, rng=np.random.default_rng(0))
     >>> aggregate.numerator.tolist(), int(aggregate.denominator), aggregate.values.tolist()
@@ -42,6 +42,7 @@ class Median:
         limit="n >= 1; n >= 2f + 1 with f declared",
         breakdown="floor((n-1)/2) / n",
         cost="O(n d)",
+        streams="counts",
         paper="Yin et al., ICML 2018, arXiv 1803.01498",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale"}),
         hull_steps=0,
@@ -59,13 +60,12 @@ class Median:
     def init(self, layout: Layout) -> None:
         """No state is kept between rounds."""
 
-    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
+    def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
         """Return the median of the rows; every row is kept, and none has a weight of its own."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f or 0} needs n >= 2f + 1")
         diagnostics = Diagnostics(self.name, kept=np.ones(batch.n, np.bool_))
         if batch.exact:
-            twice = kernels.median(batch.tiles, batch.d)
-            return Aggregate(twice.astype(np.int64), np.int64(2), diagnostics), state
+            return Aggregate(batch.columns.median(), np.int64(2), diagnostics), state
         lo, hi = (batch.n - 1) // 2, batch.n // 2
         ranked = np.partition(batch.rows, (lo, hi), axis=0)
         return FloatAggregate(ranked[lo] / 2 + ranked[hi] / 2, diagnostics), state

@@ -15,7 +15,7 @@ import numpy as np
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.nearest import nearest_mean
-from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -26,6 +26,7 @@ class Phocas:
 
     Meamed with another centre. Because ties go to the lower value, negated rows need not give the negated aggregate.
 
+    >>> from byzantiny.updates import UpdateBatch
     >>> batch = UpdateBatch.from_rows(np.array([[0], [1], [5], [6], [100]], dtype=np.int8))
     >>> aggregate, _ = Phocas(f=1).apply(batch, None, rng=np.random.default_rng(0))
     >>> aggregate.numerator.tolist(), int(aggregate.denominator)
@@ -41,6 +42,7 @@ class Phocas:
         limit="n >= 2f + 1",
         breakdown="f / n as declared, below 1/2",
         cost="O(n log n d)",
+        streams="counts",
         paper="Xie et al., 2018, arXiv 1805.09682",
         keeps=frozenset({"permutation", "identity", "translation", "scale", "mean"}),
         kappa=Kappa("4 f / (n - 2f)", kappas.OURS, kappas.phocas),
@@ -57,14 +59,13 @@ class Phocas:
     def init(self, layout: Layout) -> None:
         """No state is kept between rounds."""
 
-    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
+    def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
         """Return the mean around the trimmed mean; values are dropped, not rows, so every row is kept."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 2f + 1")
         kept, middle = batch.n - self.f, batch.n - 2 * self.f
         diagnostics = Diagnostics(self.name, kept=np.ones(batch.n, np.bool_), details={"values_kept": float(kept)})
         if batch.exact:
-            trimmed = kernels.trimmed_sum(batch.tiles, batch.d, self.f)
-            total = kernels.nearest_sum(batch.tiles, batch.d, self.f, trimmed, middle)
+            total = batch.columns.nearest_sum(self.f, batch.columns.trimmed_sum(self.f), middle)
             return Aggregate(total, np.int64(kept), diagnostics), state
         ranked = np.sort(batch.rows, axis=0)
         centre = kernels.float_column_sum(ranked[self.f : batch.n - self.f]) / middle

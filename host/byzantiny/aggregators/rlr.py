@@ -14,7 +14,7 @@ import numpy as np
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, PipelineError, UpdateBatch
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate, PipelineError
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -27,6 +27,7 @@ class RLR:
     `f < theta <= n - 2f` is required: f liars alone then reach no threshold, and cannot turn a coordinate on whose
     sign all honest clients agree.
 
+    >>> from byzantiny.updates import UpdateBatch
     >>> batch = UpdateBatch.from_rows(np.array([[9, -1], [3, 4], [6, 0]], dtype=np.int8))
     >>> aggregate, _ = RLR(theta=2).apply(batch, None, rng=np.random.default_rng(0))
     >>> aggregate.numerator.tolist(), int(aggregate.denominator)
@@ -43,6 +44,7 @@ class RLR:
         limit="n >= theta; with f declared f < theta <= n - 2f",
         breakdown="0: the length of the step is the mean's",
         cost="O(n d)",
+        streams="counts",
         paper="Ozdayi et al., AAAI 2021, arXiv 2007.03767",
         keeps=frozenset({"permutation", "identity", "negation", "scale"}),
         kappa=Kappa("none: the length of the step is the mean's", kappas.OURS, kappas.unbounded),
@@ -64,13 +66,11 @@ class RLR:
     def init(self, layout: Layout) -> None:
         """No state is kept between rounds."""
 
-    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
+    def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
         """Return the mean with the sign of the learning rate; the details count the coordinates that were turned."""
         because = f"theta = {self.theta}, f = {self.f or 0} needs n >= theta + 2f"
         require_clients(self.name, batch.n, self.min_clients, because)
-        votes = (
-            kernels.sign_sum(batch.tiles, batch.d) if batch.exact else np.sign(batch.rows).astype(np.int64).sum(axis=0)
-        )
+        votes = batch.columns.sign_sum() if batch.exact else np.sign(batch.rows).astype(np.int64).sum(axis=0)
         rate = np.where(np.abs(votes) >= self.theta, 1, -1)
         diagnostics = Diagnostics(
             self.name,
@@ -79,6 +79,5 @@ class RLR:
             details={"turned_coordinates": float(np.count_nonzero(rate < 0))},
         )
         if batch.exact:
-            total = kernels.column_sum(batch.stored, batch.d)
-            return Aggregate(rate * total, np.int64(batch.n), diagnostics), state
+            return Aggregate(rate * batch.columns.column_sum(), np.int64(batch.n), diagnostics), state
         return FloatAggregate(rate * kernels.float_column_sum(batch.rows) / batch.n, diagnostics), state

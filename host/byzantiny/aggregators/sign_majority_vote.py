@@ -13,9 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.updates import CODE_LIMIT, Aggregate, Diagnostics, PipelineError, UpdateBatch
+from byzantiny.updates import CODE_LIMIT, Aggregate, AnyBatch, Diagnostics, PipelineError
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -26,6 +25,7 @@ class SignMajorityVote:
 
     With `f` declared, n >= 2f + 1 is required: where all honest clients agree on a sign, they win.
 
+    >>> from byzantiny.updates import UpdateBatch
     >>> batch = UpdateBatch.from_rows(np.array([[9, -1, 1], [1, 0, -1], [-90, -3, 0]], dtype=np.int8))
     >>> SignMajorityVote(step=2).apply(batch, None, rng=np.random.default_rng(0))[0].numerator.tolist()
     [2, -2, 0]
@@ -41,6 +41,7 @@ class SignMajorityVote:
         limit="n >= 1; n >= 2f + 1 with f declared",
         breakdown="(honest majority of a coordinate) / n; below 1/2",
         cost="O(n d)",
+        streams="counts",
         paper="Bernstein et al., ICLR 2019, arXiv 1810.05291",
         keeps=frozenset({"permutation", "negation"}),
         kappa=Kappa("none: the step has a length of its own", kappas.OURS, kappas.unbounded),
@@ -61,12 +62,10 @@ class SignMajorityVote:
     def init(self, layout: Layout) -> None:
         """No state is kept between rounds."""
 
-    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[Aggregate, None]:  # noqa: ARG002
+    def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[Aggregate, None]:  # noqa: ARG002
         """Return the vote; the details count the coordinates nobody won."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f or 0} needs n >= 2f + 1")
-        votes = (
-            kernels.sign_sum(batch.tiles, batch.d) if batch.exact else np.sign(batch.rows).astype(np.int64).sum(axis=0)
-        )
+        votes = batch.columns.sign_sum() if batch.exact else np.sign(batch.rows).astype(np.int64).sum(axis=0)
         diagnostics = Diagnostics(
             self.name,
             kept=np.ones(batch.n, np.bool_),

@@ -13,10 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.aggregators.grid import code_tiles
-from byzantiny.updates import Aggregate, Diagnostics, UpdateBatch
+from byzantiny.aggregators.grid import code_columns
+from byzantiny.updates import Aggregate, AnyBatch, Diagnostics
 from byzantiny.updates.rules import RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -30,6 +29,7 @@ class SRMedian:
     = 0`; the second is as far as a median of underlying values can lie for these counts. If n is even and the two middle
     values are two steps or more apart, it is their mean. With `f` declared, n >= 2f + 1 is required.
 
+    >>> from byzantiny.updates import UpdateBatch
     >>> batch = UpdateBatch.from_rows(np.array([[0]] * 9 + [[1]], dtype=np.int8))
     >>> aggregate, _ = SRMedian(f=1).apply(batch, None, rng=np.random.default_rng(0))
     >>> aggregate.numerator.tolist(), aggregate.denominator.tolist()
@@ -45,6 +45,7 @@ class SRMedian:
         limit="n >= 1; n >= 2f + 1 with f declared; rows of codes",
         breakdown="floor((n-1)/2) / n",
         cost="O(n d)",
+        streams="counts",
         paper="this project, docs/rules/sr-median.md; Huber, Ann. Math. Statist. 35(1), 1964",
         keeps=frozenset({"permutation", "identity", "translation", "negation"}),
         hull_steps=1.0,
@@ -62,10 +63,10 @@ class SRMedian:
     def init(self, layout: Layout) -> None:
         """No state is kept between rounds."""
 
-    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[Aggregate, None]:  # noqa: ARG002
+    def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[Aggregate, None]:  # noqa: ARG002
         """Return the median of the underlying values; every row is kept, and none has a weight of its own."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f or 0} needs n >= 2f + 1")
-        low, high, below, equal, before, after = kernels.median_counts(code_tiles(self.name, batch), batch.d)
+        low, high, below, equal, before, after = code_columns(self.name, batch).median_counts()
         above = batch.n - below - equal
         upwards = above >= below
         excess = np.abs(above - below)

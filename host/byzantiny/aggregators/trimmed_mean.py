@@ -15,7 +15,7 @@ import numpy as np
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -26,6 +26,7 @@ class TrimmedMean:
 
     That is the mean without the f smallest and the f largest values; which of equal values go makes no difference.
 
+    >>> from byzantiny.updates import UpdateBatch
     >>> batch = UpdateBatch.from_rows(np.array([[1, 2], [5, 3], [3, 40], [4, 30]], dtype=np.int8))
     >>> aggregate, _ = TrimmedMean(f=1).apply(batch, None, rng=np.random.default_rng(0))
     >>> aggregate.numerator.tolist(), int(aggregate.denominator)
@@ -41,6 +42,7 @@ class TrimmedMean:
         limit="n >= 2f + 1",
         breakdown="f / n as declared, below 1/2",
         cost="O(n d)",
+        streams="counts",
         paper="Yin et al., ICML 2018, arXiv 1803.01498",
         keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
         hull_steps=0,
@@ -58,12 +60,12 @@ class TrimmedMean:
     def init(self, layout: Layout) -> None:
         """No state is kept between rounds."""
 
-    def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
+    def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
         """Return the trimmed mean; what is trimmed are values, so every row is kept and none has a weight of its own."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 2f + 1")
         left = batch.n - 2 * self.f
         diagnostics = Diagnostics(self.name, kept=np.ones(batch.n, np.bool_), details={"values_kept": float(left)})
         if batch.exact:
-            return Aggregate(kernels.trimmed_sum(batch.tiles, batch.d, self.f), np.int64(left), diagnostics), state
+            return Aggregate(batch.columns.trimmed_sum(self.f), np.int64(left), diagnostics), state
         ranked = np.sort(batch.rows, axis=0)[self.f : batch.n - self.f]
         return FloatAggregate(kernels.float_column_sum(ranked) / left, diagnostics), state

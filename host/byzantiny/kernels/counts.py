@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from byzantiny.kernels import native
 from byzantiny.kernels.bindings.counts import Counts
 from byzantiny.kernels.reference import counts as reference
-from byzantiny.kernels.reference.counts import BINS, LANES
+from byzantiny.kernels.reference.counts import BINS, GROUP_BINS, LANES
 from byzantiny.kernels.tiles import TILE
 
 MOST_ROWS = (1 << 24) - 1
@@ -24,14 +24,43 @@ MOST_ROWS = (1 << 24) - 1
 Table = NDArray[np.uint16]
 Carries = NDArray[np.int64]
 
+__all__ = [
+    "BINS", "GROUP_BINS", "LANES", "MOST_ROWS", "Carries", "Table", "add", "column_sum", "empty_rows", "empty_table", "fold",
+    "median", "median_counts", "nearest_sum", "sign_sum", "table_shape", "totals", "trimmed_sum",
+]  # fmt: skip
 
-def empty_table(d: int) -> Table:
-    """Return a table that counts nothing, for d coordinates, rounded up to whole tiles.
 
-    >>> empty_table(65).shape
+def table_shape(d: int) -> tuple[int, int, int]:
+    """Return the shape of a table for d coordinates, rounded up to whole tiles.
+
+    >>> table_shape(65)
     (16, 256, 8)
     """
-    return np.zeros((-(-d // TILE) * (TILE // LANES), BINS, LANES), dtype=np.uint16)
+    return -(-d // TILE) * (TILE // LANES), BINS, LANES
+
+
+def empty_table(d: int) -> Table:
+    """Return a table for d coordinates that counts nothing.
+
+    >>> empty_table(50_000).nbytes
+    25624576
+    """
+    return np.zeros(table_shape(d), dtype=np.uint16)
+
+
+def empty_rows(n: int, d: int) -> NDArray[np.int8]:
+    """Return n rows of zeros that `fold` takes: whole tiles wide, each beginning with a cache line.
+
+    Rows, and not tiles: a row is copied in one piece and counted as fast, where a tile's 64 bytes go to 782 places
+    (measured at d = 50,000: 4 us an update against 13; counting takes 17 of either, and 20 of rows across two lines).
+
+    >>> empty_rows(3, 65).shape
+    (3, 128)
+    """
+    width = -(-d // TILE) * TILE
+    room = np.zeros(n * width + TILE, dtype=np.int8)
+    first = -room.ctypes.data % TILE
+    return room[first : first + n * width].reshape(n, width)
 
 
 def fold(table: Table, stored: NDArray[np.int8], n: int) -> Carries:

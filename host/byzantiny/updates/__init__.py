@@ -5,6 +5,9 @@ from __future__ import annotations
 from byzantiny.updates.aggregate import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, round_half_away
 from byzantiny.updates.batch import CODE_LIMIT, UpdateBatch
 from byzantiny.updates.buffer import UpdateBuffer
+from byzantiny.updates.columns import Columns
+from byzantiny.updates.counts import AnyBatch, UpdateCounts
+from byzantiny.updates.counts_codec import decode_counts, encode_counts
 from byzantiny.updates.distances import (
     common_scale,
     squared_distances,
@@ -22,7 +25,9 @@ __all__ = [
     "Aggregate",
     "AggregationError",
     "AnyAggregate",
+    "AnyBatch",
     "BeyondLimitError",
+    "Columns",
     "Diagnostics",
     "FloatAggregate",
     "InvalidBatchError",
@@ -31,7 +36,10 @@ __all__ = [
     "TensorSpec",
     "UpdateBatch",
     "UpdateBuffer",
+    "UpdateCounts",
     "common_scale",
+    "decode_counts",
+    "encode_counts",
     "quantize_rows",
     "round_half_away",
     "squared_distances",

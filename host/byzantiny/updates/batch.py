@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from byzantiny import kernels
 from byzantiny.updates.aggregate import Diagnostics
+from byzantiny.updates.columns import Columns, TileColumns
 from byzantiny.updates.errors import InvalidBatchError
 from byzantiny_models.errors import LayoutError
 from byzantiny_models.networks import Layout, TensorSpec
@@ -55,11 +56,8 @@ class UpdateBatch:
             raise InvalidBatchError(
                 f"updates of {width} coordinates: the layout has {self.layout.d}; use the layout of the round's offer"
             )
-        _check_ids(self.client_ids)
-        try:
-            self.layout.exponents(self.shifts)
-        except LayoutError as error:
-            raise InvalidBatchError(str(error)) from error
+        check_ids(self.client_ids)
+        check_grid(self.layout, self.shifts)
         expected = (self.n, len(self.client_ids))
         if (self.n, self.n) != expected if self.mixing is None else self.mixing.shape != expected:
             raise InvalidBatchError(
@@ -150,6 +148,17 @@ class UpdateBatch:
         return self.stored if self.stored.ndim == 3 else _frozen(kernels.to_tiles(self.stored))
 
     @property
+    def columns(self) -> Columns:
+        """What rules by coordinate ask of the codes.
+
+        Raises:
+            InvalidBatchError: float rows: they have no exact order statistics.
+        """
+        if not self.exact:
+            raise InvalidBatchError(f"rows are {self.stored.dtype}: exact columns are of int8 codes; use `rows`")
+        return TileColumns(self)
+
+    @property
     def origin(self) -> NDArray[np.float64]:
         """The (rows, clients) weights that made the rows; the identity while rows are clients."""
         return np.eye(self.n) if self.mixing is None else self.mixing
@@ -219,7 +228,24 @@ def _check_values(stored: NDArray[Any]) -> None:
         raise InvalidBatchError("updates hold the code -128: codes are -127 .. 127; refuse the update at validation")
 
 
-def _check_ids(client_ids: tuple[str, ...]) -> None:
+def check_grid(layout: Layout, shifts: tuple[int, ...]) -> None:
+    """Raise unless the shifts are a grid of the layout.
+
+    Raises:
+        InvalidBatchError: their number, range or spread.
+    """
+    try:
+        layout.exponents(shifts)
+    except LayoutError as error:
+        raise InvalidBatchError(str(error)) from error
+
+
+def check_ids(client_ids: tuple[str, ...]) -> None:
+    """Raise unless the ids are sorted bytewise and each is there once.
+
+    Raises:
+        InvalidBatchError: the first pair out of order.
+    """
     encoded = [client_id.encode() for client_id in client_ids]
     for before, after in pairwise(encoded):
         if before >= after:

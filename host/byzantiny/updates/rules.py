@@ -24,6 +24,14 @@ PROPERTIES: Mapping[str, str] = {
 """What a card may claim for an aggregator; `byzantiny.testing` tests what it claims."""
 
 
+STREAMS: Mapping[str, str] = {
+    "no": "it needs all rows at once",
+    "rows": "each row by itself: parts of a round, one after the other",
+    "counts": "how many clients sent each code, coordinate by coordinate",
+}
+"""What a rule can be given where a round has more clients than are kept in memory; `docs/streaming.md`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kappa:
     """A rule's declared (f, kappa)-robustness: `||F - mean_S||^2 <= kappa V_S` for every set S of n - f rows.
@@ -45,10 +53,10 @@ class RuleInfo:
 
     `keeps` are names of PROPERTIES. `hull_steps`: how far, in grid steps, a coordinate of the aggregate may lie
     outside the honest values while at most `f` rows lie; None: the honest values do not bound it. `kappa`: its declared
-    robustness coefficient; None: nobody has declared one.
+    robustness coefficient; None: nobody has declared one. `streams`: a name of STREAMS.
 
     Raises:
-        PipelineError: `keeps` names no property.
+        PipelineError: `keeps` names no property, `streams` no way to stream.
     """
 
     name: str
@@ -60,8 +68,11 @@ class RuleInfo:
     keeps: frozenset[str] = frozenset({"permutation", "identity"})
     hull_steps: float | None = None
     kappa: Kappa | None = None
+    streams: str = "no"
 
     def __post_init__(self) -> None:
+        if self.streams not in STREAMS:
+            raise PipelineError(f"{self.name}: its card says it streams {self.streams!r}; known: {', '.join(STREAMS)}")
         if not self.keeps <= PROPERTIES.keys():
             raise PipelineError(
                 f"{self.name}: its card claims {sorted(self.keeps - PROPERTIES.keys())}; "
