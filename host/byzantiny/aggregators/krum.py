@@ -3,8 +3,9 @@
 Blanchard, El Mhamdi, Guerraoui, Stainer. Machine learning with adversaries: Byzantine tolerant gradient descent.
 NeurIPS 2017.
 Differs from the paper: nothing. It leaves ties open; here the lowest index wins, rows being in the order of the client
-ids. Several libraries compute another rule under this name: with n - f - 1 neighbours (ByzFL, ByzPy), distances not
-squared (FLPoison), the distance to itself counted as a neighbour's (NDSS21), one distance instead of a sum (fedlib).
+ids. Several libraries compute another rule under this name: with n - f - 1 neighbours (ByzFL, ByzPy), as many with
+distances not squared (FLPoison), the distance to itself counted as a neighbour's (NDSS21), distances to the fourth power
+(fedlib).
 """
 
 from __future__ import annotations
