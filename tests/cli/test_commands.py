@@ -63,6 +63,31 @@ def test_a_listing_breaks_no_name_and_no_heading(columns: str, cli: Cli, monkeyp
             assert f"  {row['name']}" in lines
 
 
+def test_a_rule_is_listed_with_what_one_needs_to_choose_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = cli("list", "aggregators").out
+    meamed = said[said.index("  meamed\n") : said.index("  phocas\n")].splitlines()
+    labels = [line.split()[0] for line in meamed[1:] if line[4] != " "]
+    assert (labels[:2], labels[-1]) == (["formula", "parameters"], "paper")
+    assert {"limit", "breakdown", "cost", "keeps", "kappa", "stays"} <= {*labels}
+    assert "    stays       within the honest values, or f / (n - f) of their range beyond" in meamed
+    assert "tolerance = 1e-09, max_iterations = 1000" in " ".join(said.split())
+    assert "negation" in said[said.index("what a rule keeps") :]
+    assert all(line == line.rstrip() for line in said.splitlines())
+
+
+def test_a_rule_s_card_keeps_its_types_in_json(cli: Cli) -> None:
+    rows = {row["name"]: row for row in json.loads(cli("list", "aggregators", "--json").out)["aggregators"]}
+    assert rows["multi-krum"]["parameters"] == [
+        {"name": "f", "required": True, "default": None},
+        {"name": "m", "required": False, "default": None},
+    ]
+    assert (rows["median"]["hull_steps"], rows["mean"]["hull_steps"]) == (0, None)
+    assert rows["meamed"]["hull_spread"] == "f / (n - f)"
+    assert rows["weighted-mean"]["parameters"][0]["default"] == {}
+    assert "exact" in rows["krum"]["keeps"]
+
+
 def test_an_unknown_kind_names_the_nearest(cli: Cli) -> None:
     assert "did you mean `attacks`?" in cli("list", "attack").refusal
 

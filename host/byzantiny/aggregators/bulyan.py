@@ -20,7 +20,7 @@ from byzantiny import kernels
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.selection import nearest_sums
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch, squared_distances
-from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
+from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 
@@ -50,7 +50,9 @@ class Bulyan:
         breakdown="f / n as declared, below 1/4",
         cost="O(n^2 d + n^3)",
         paper="El Mhamdi et al., ICML 2018, arXiv 1802.07927",
-        keeps=frozenset({"identity", "translation", "scale", "mean"}),
+        keeps=frozenset({"exact", "identity", "translation", "scale", "mean"}),
+        hull_steps=0,
+        hull_spread=Bound("f / (n - 4f)", lambda n, f: f / (n - 4 * f)),
         kappa=Kappa(
             "(sqrt(k) + sqrt((n - f) / (n - 4f) (1 + k)))^2, k the median's of n - 2f", kappas.OURS, kappas.bulyan
         ),

@@ -49,7 +49,7 @@ class CAF:
         breakdown="f / n as declared, below 1/2",
         cost="O(n^2 d + f n^3)",
         paper="Allouah et al., ICML 2025, arXiv 2505.01874",
-        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
+        keeps=frozenset({"permutation-up-to-ties", "identity", "translation", "negation", "scale", "mean", "convex"}),
     )
 
     def __post_init__(self) -> None:

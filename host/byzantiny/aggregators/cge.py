@@ -42,7 +42,7 @@ class CGE:
         breakdown="f / n as declared; bounds lengths, not directions",
         cost="O(n d)",
         paper="Gupta et al., DSN-W 2021, arXiv 2008.04699",
-        keeps=frozenset({"permutation", "identity", "negation", "scale", "mean"}),
+        keeps=frozenset({"exact", "permutation-up-to-ties", "identity", "negation", "scale", "mean", "convex"}),
         kappa=kappas.NONE_WITH_LIARS,
     )
 

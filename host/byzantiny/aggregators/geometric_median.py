@@ -61,7 +61,7 @@ class GeometricMedian:
         breakdown="floor((n-1)/2) / n",
         cost="O(n d) a step, some 10 to 100 steps",
         paper="Pillutla et al., IEEE TSP 2022, arXiv 1912.13445",
-        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale"}),
+        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "convex"}),
         kappa=Kappa(
             "4 ((n - f) / (n - 2f))^2", "Allouah et al., AISTATS 2023, arXiv 2302.01772", kappas.geometric_median
         ),

@@ -45,7 +45,7 @@ class GroupedMedian:
         cost="O(n d)",
         streams="counts",
         paper="the median of grouped data (textbook); Huber, Ann. Math. Statist. 35(1), 1964",
-        keeps=frozenset({"permutation", "identity", "translation", "negation"}),
+        keeps=frozenset({"exact", "permutation", "identity", "translation", "negation"}),
         hull_steps=0.5,
         kappa=kappas.NONE_IN_STEPS,
     )

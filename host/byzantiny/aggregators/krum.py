@@ -45,7 +45,7 @@ class Krum:
         breakdown="f / n as declared, below 1/2",
         cost="O(n^2 d)",
         paper="Blanchard et al., NeurIPS 2017",
-        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale"}),
+        keeps=frozenset({"exact", "permutation-up-to-ties", "identity", "translation", "negation", "scale", "convex"}),
         kappa=Kappa("(n - f) / (n - 2f - 1) (1 + sqrt(2 (n - f - 2) / (n - f - 1)))^2", kappas.OURS, kappas.krum),
     )
 

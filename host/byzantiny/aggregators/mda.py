@@ -51,7 +51,7 @@ class MDA:
         breakdown="f / n as declared, below 1/2",
         cost="O(n^2 d + 1.47^f n^2)",
         paper="El Mhamdi et al., PODC 2020, arXiv 1905.03853",
-        keeps=frozenset({"identity", "translation", "negation", "scale", "mean"}),
+        keeps=frozenset({"exact", "identity", "translation", "negation", "scale", "mean", "convex"}),
         kappa=Kappa("8 f^2 / (n - f)", kappas.OURS, kappas.mda),
     )
 

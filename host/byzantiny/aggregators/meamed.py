@@ -15,7 +15,7 @@ import numpy as np
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.nearest import nearest_mean
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
-from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -44,7 +44,9 @@ class Meamed:
         cost="O(n log n d)",
         streams="counts",
         paper="Xie et al., 2018, arXiv 1802.10116",
-        keeps=frozenset({"permutation", "identity", "translation", "scale", "mean"}),
+        keeps=frozenset({"exact", "permutation", "identity", "translation", "scale", "mean"}),
+        hull_steps=0,
+        hull_spread=Bound("f / (n - f)", lambda n, f: f / (n - f)),
         kappa=Kappa("4 f / (n - f) (1 + kappa of the median)", kappas.OURS, kappas.meamed),
     )
 

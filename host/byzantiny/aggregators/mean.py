@@ -41,7 +41,7 @@ class Mean:
         cost="O(n d)",
         streams="counts",
         paper="McMahan et al., AISTATS 2017, arXiv 1602.05629",
-        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
+        keeps=frozenset({"exact", "permutation", "identity", "translation", "negation", "scale", "mean", "convex"}),
         kappa=kappas.NONE_WITH_LIARS,
     )
 

@@ -44,7 +44,7 @@ class Median:
         cost="O(n d)",
         streams="counts",
         paper="Yin et al., ICML 2018, arXiv 1803.01498",
-        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale"}),
+        keeps=frozenset({"exact", "permutation", "identity", "translation", "negation", "scale"}),
         hull_steps=0,
         kappa=Kappa("(n - f - q) / q, q = floor(n/2) + 1 - f; attained", kappas.OURS, kappas.median),
     )

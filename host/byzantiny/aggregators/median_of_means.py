@@ -55,7 +55,7 @@ class MedianOfMeans:
         breakdown="floor((k-1)/2) / n",
         cost="O(n d)",
         paper="Chen et al., POMACS 1(2), 2017, arXiv 1705.05491",
-        keeps=frozenset({"identity", "translation", "negation", "scale", "mean"}),
+        keeps=frozenset({"exact", "identity", "translation", "negation", "scale", "mean"}),
         hull_steps=0,
         kappa=Kappa("(n - f - g) / g, g = floor(n / (2f + 1)); k = 2f + 1", kappas.OURS, kappas.median_of_means),
     )

@@ -46,7 +46,7 @@ class MoNNA:
         breakdown="f / n as declared, below 1/2; 0 if the trusted client lies",
         cost="O(n d)",
         paper="Farhadkhani et al., ICML 2023, arXiv 2209.10931",
-        keeps=frozenset({"identity", "translation", "negation", "scale", "mean"}),
+        keeps=frozenset({"exact", "identity", "translation", "negation", "scale", "mean", "convex"}),
         kappa=Kappa("4 f, for sets that hold the trusted row", kappas.OURS, kappas.monna),
     )
 

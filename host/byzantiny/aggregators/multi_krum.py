@@ -43,7 +43,9 @@ class MultiKrum:
         breakdown="f / n as declared, below 1/2",
         cost="O(n^2 d)",
         paper="Blanchard et al., NeurIPS 2017",
-        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
+        keeps=frozenset(
+            {"exact", "permutation-up-to-ties", "identity", "translation", "negation", "scale", "mean", "convex"}
+        ),
         kappa=Kappa(
             "f / h (1 + sqrt(f / q) + sqrt(n (h - 2) / ((h - 1) q)))^2, h = n - f, q = h - f - 1; m = h",
             kappas.OURS,

@@ -16,7 +16,7 @@ from byzantiny import kernels
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.nearest import nearest_mean
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
-from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
 
@@ -44,7 +44,9 @@ class Phocas:
         cost="O(n log n d)",
         streams="counts",
         paper="Xie et al., 2018, arXiv 1805.09682",
-        keeps=frozenset({"permutation", "identity", "translation", "scale", "mean"}),
+        keeps=frozenset({"exact", "permutation", "identity", "translation", "scale", "mean"}),
+        hull_steps=0,
+        hull_spread=Bound("f / (n - f)", lambda n, f: f / (n - f)),
         kappa=Kappa("4 f / (n - 2f)", kappas.OURS, kappas.phocas),
     )
 

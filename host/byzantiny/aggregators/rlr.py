@@ -46,7 +46,7 @@ class RLR:
         cost="O(n d)",
         streams="counts",
         paper="Ozdayi et al., AAAI 2021, arXiv 2007.03767",
-        keeps=frozenset({"permutation", "identity", "negation", "scale"}),
+        keeps=frozenset({"exact", "permutation", "identity", "negation", "scale"}),
         kappa=Kappa("none: the length of the step is the mean's", kappas.OURS, kappas.unbounded),
     )
 

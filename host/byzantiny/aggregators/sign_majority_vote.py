@@ -43,7 +43,7 @@ class SignMajorityVote:
         cost="O(n d)",
         streams="counts",
         paper="Bernstein et al., ICLR 2019, arXiv 1810.05291",
-        keeps=frozenset({"permutation", "negation"}),
+        keeps=frozenset({"exact", "permutation", "negation"}),
         kappa=Kappa("none: the step has a length of its own", kappas.OURS, kappas.unbounded),
     )
 

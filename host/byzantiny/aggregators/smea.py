@@ -59,7 +59,9 @@ class SMEA:
         breakdown="f / n as declared, below 1/2",
         cost="O(n^2 d + (n choose f) (n - f)^3)",
         paper="Allouah et al., ICML 2023, arXiv 2302.04787",
-        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
+        keeps=frozenset(
+            {"exact", "permutation-up-to-ties", "identity", "translation", "negation", "scale", "mean", "convex"}
+        ),
         kappa=Kappa("4 f / (n - 2f)", kappas.OURS, kappas.smea),
     )
 

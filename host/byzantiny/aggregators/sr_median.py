@@ -47,7 +47,7 @@ class SRMedian:
         cost="O(n d)",
         streams="counts",
         paper="this project, docs/rules/sr-median.md; Huber, Ann. Math. Statist. 35(1), 1964",
-        keeps=frozenset({"permutation", "identity", "translation", "negation"}),
+        keeps=frozenset({"exact", "permutation", "identity", "translation", "negation"}),
         hull_steps=1.0,
         kappa=kappas.NONE_IN_STEPS,
     )

@@ -44,7 +44,7 @@ class TrimmedMean:
         cost="O(n d)",
         streams="counts",
         paper="Yin et al., ICML 2018, arXiv 1803.01498",
-        keeps=frozenset({"permutation", "identity", "translation", "negation", "scale", "mean"}),
+        keeps=frozenset({"exact", "permutation", "identity", "translation", "negation", "scale", "mean"}),
         hull_steps=0,
         kappa=Kappa("f / (n - 2f); attained, and the least of any rule", kappas.OURS, kappas.trimmed_mean),
     )

@@ -59,7 +59,7 @@ class WeightedMean:
         breakdown="0",
         cost="O(n d)",
         paper="McMahan et al., AISTATS 2017, arXiv 1602.05629",
-        keeps=frozenset({"identity", "translation", "negation", "scale"}),
+        keeps=frozenset({"exact", "identity", "translation", "negation", "scale", "convex"}),
         kappa=Kappa("none: the mean's, and weights move it", kappas.OURS, kappas.unbounded),
     )
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json as json_module
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from byzantiny.aggregators import load_aggregators
@@ -22,36 +22,100 @@ from byzantiny.experiment.config import ConfigError
 from byzantiny.preaggregators import load_preaggregators
 from byzantiny.screening import load_screening
 from byzantiny.suggest import unknown_name
-from byzantiny.updates.rules import Kappa
+from byzantiny.updates.rules import PROPERTIES, STREAMS, Bound, Kappa
 from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import TASKS
 
-Rows = list[dict[str, str]]
+Row = dict[str, Any]
+Rows = list[Row]
 
 REFERENCE = (20, 4)
 """The n and f at which a listing compares the rules' kappas; every rule of the zoo accepts them."""
 
 
-def _cards(zoo: dict[str, Callable[..., Any]]) -> Rows:
-    cards = [rule.info for rule in zoo.values()]  # type: ignore[attr-defined]
-    return [{field.name: _text(getattr(card, field.name)) for field in dataclasses.fields(card)} for card in cards]
+def card(factory: Callable[..., Any]) -> Row:
+    """Return the card of a rule or an attack as JSON has it: its fields, and the parameters it is built with.
 
-
-def _text(value: object) -> str:
-    """Return a card's field as text: a set in order, what does not apply as nothing, a kappa with a value to compare.
-
-    >>> _text(frozenset({"b", "a"})), _text(None), _text("O(n d)")
-    ('a, b', '', 'O(n d)')
-    >>> _text(Kappa("f / (n - 2f)", "this project", lambda n, f: f / (n - 2 * f)))
-    '0.333 at n = 20, f = 4: f / (n - 2f) (this project)'
+    >>> from byzantiny.aggregators import Krum
+    >>> row = card(Krum)
+    >>> row["name"], row["parameters"], row["keeps"][:2]
+    ('krum', [{'name': 'f', 'required': True, 'default': None}], ['exact', 'permutation-up-to-ties'])
     """
+    info = factory.info  # type: ignore[attr-defined]
+    row = {field.name: _plain(getattr(info, field.name)) for field in dataclasses.fields(info)}
+    parameters = [_parameter(parameter, factory) for parameter in inspect.signature(factory).parameters.values()]
+    return {"name": row.pop("name"), "formula": row.pop("formula"), "parameters": parameters, **row}
+
+
+def facts(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return a row as text for people, by label: what does not apply is left out.
+
+    >>> from byzantiny.aggregators import Meamed
+    >>> shown = facts(card(Meamed))
+    >>> shown["parameters"], shown["stays"]
+    ('f', 'within the honest values, or f / (n - f) of their range beyond')
+    """
+    shown = {key: value for key, value in row.items() if key not in ("name", "hull_steps", "hull_spread")}
+    if shown.get("kappa"):
+        shown["kappa"] = _kappa(shown["kappa"])
+    if isinstance(shown.get("parameters"), list):
+        shown["parameters"] = [
+            one["name"] if one["required"] else f"{one['name']} = {_shown(one['default'])}"
+            for one in shown["parameters"]
+        ]
+    if row.get("hull_steps") is not None:
+        shown["stays"] = _stays(row["hull_steps"], row["hull_spread"])
+    if "paper" in shown:
+        shown["paper"] = shown.pop("paper")  # last
+    texts = {key: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in shown.items()}
+    return {key: text for key, text in texts.items() if text and shown[key] is not None}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Bound):
+        return value.formula
     if isinstance(value, Kappa):
-        number = value.of(*REFERENCE)
-        at = f"{number:.3g} at n = {REFERENCE[0]}, f = {REFERENCE[1]}: " if math.isfinite(number) else ""
-        return f"{at}{value.formula} ({value.source})"
-    if isinstance(value, frozenset | set | tuple | list):
-        return ", ".join(sorted(map(str, value)))
-    return "" if value is None else str(value)
+        number, (n, f) = value.of(*REFERENCE), REFERENCE
+        at = {"n": n, "f": f, "value": number if math.isfinite(number) else None}
+        return {"formula": value.formula, "source": value.source, "at": at}
+    if isinstance(value, frozenset):
+        return [name for name in PROPERTIES if name in value] + sorted(set(map(str, value)) - PROPERTIES.keys())
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _parameter(parameter: inspect.Parameter, factory: Callable[..., Any]) -> Row:
+    default = parameter.default
+    for field in dataclasses.fields(factory) if dataclasses.is_dataclass(factory) else ():
+        if field.name == parameter.name and field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+    required = default is parameter.empty
+    return {"name": parameter.name, "required": required, "default": None if required else _plain(default)}
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _kappa(kappa: Mapping[str, Any]) -> str:
+    """Return a kappa with a value to compare.
+
+    >>> from byzantiny.aggregators import TrimmedMean
+    >>> facts(card(TrimmedMean))["kappa"][:54]
+    '0.333 at n = 20, f = 4: f / (n - 2f); attained, and th'
+    """
+    at = kappa["at"]
+    number = "" if at["value"] is None else f"{at['value']:.3g} at n = {at['n']}, f = {at['f']}: "
+    return f"{number}{kappa['formula']} ({kappa['source']})"
+
+
+def _stays(steps: float, spread: str | None) -> str:
+    beyond = [f"{steps:g} step{'' if steps <= 1 else 's'}"] if steps else []
+    beyond += [f"{spread} of their range"] if spread else []
+    return "within the honest values" + (f", or {' and '.join(beyond)} beyond" if beyond else "")
+
+
+def _cards(zoo: Mapping[str, Callable[..., Any]]) -> Rows:
+    return [card(factory) for factory in zoo.values()]
 
 
 def _networks() -> Rows:
@@ -94,18 +158,26 @@ def print_listing(what: str | None, *, json: bool) -> None:
         console.print(Text(name, style="bold underline"))
         if not rows:
             console.print("  none yet")
-        labels = max((cell_len(key) for row in rows for key in row if key != "name"), default=0)
-        for row in rows:
-            console.print(Text("  ").append(row["name"], style="bold"))
-            console.print(_fields(row, labels), end="")
+        shown = {row["name"]: facts(row) for row in rows}
+        labels = max((cell_len(label) for texts in shown.values() for label in texts), default=0)
+        for called, texts in shown.items():
+            console.print(Text("  ").append(called, style="bold"))
+            for label, text in texts.items():
+                _print_field(console, label.replace("_", " "), text, labels)
+        if any("keeps" in row for row in rows) and what == name:
+            _print_legend(console)
 
 
-def _fields(row: dict[str, str], labels: int) -> Table:
-    """One field a line: as a table, a dozen columns would fold every word on a terminal of 80."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, min_width=labels + 4)
-    table.add_column(overflow="fold")
-    for key, value in row.items():
-        if key != "name" and value:
-            table.add_row(Text(f"    {key.replace('_', ' ')}"), Text(value))
-    return table
+def _print_legend(console: Console) -> None:
+    for title, words in (("what a rule keeps", PROPERTIES), ("how a rule streams", STREAMS)):
+        console.print(Text(f"\n{title}", style="bold underline"))
+        labels = max(map(cell_len, words))
+        for word, text in words.items():
+            _print_field(console, word, text, labels)
+
+
+def _print_field(console: Console, label: str, text: str, labels: int) -> None:
+    """One field a line, folded under itself: as a table, a dozen columns would fold every word on a terminal of 80."""
+    for number, line in enumerate(Text(text).wrap(console, console.width - labels - 6)):
+        line.rstrip()
+        console.print(Text(f"    {'' if number else label:{labels}}  ").append_text(line), soft_wrap=True)

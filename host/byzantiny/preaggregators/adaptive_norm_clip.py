@@ -66,6 +66,7 @@ class AdaptiveNormClip:
         breakdown="0 alone; the bound: min(gamma, 1 - gamma)",
         cost="O(n d)",
         paper="Andrew et al., NeurIPS 2021, arXiv 1905.03871",
+        keeps=frozenset({"exact", "permutation", "negation"}),
     )
 
     def __post_init__(self) -> None:

@@ -46,6 +46,7 @@ class ARC:
         breakdown="that of the rule behind it, below 1/2",
         cost="O(n d)",
         paper="Allouah et al., ICLR 2025, arXiv 2405.14432",
+        keeps=frozenset({"exact", "permutation", "identity", "negation"}),
     )
 
     def __post_init__(self) -> None:

@@ -47,6 +47,7 @@ class Bucketing:
         breakdown="that of the rule behind it, divided by s",
         cost="O(n d)",
         paper="Karimireddy et al., ICLR 2022, arXiv 2006.09365",
+        keeps=frozenset({"identity", "translation", "negation", "scale"}),
     )
 
     def __post_init__(self) -> None:

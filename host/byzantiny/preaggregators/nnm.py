@@ -42,6 +42,7 @@ class NNM:
         breakdown="that of the rule behind it, below 1/2",
         cost="O(n^2 d)",
         paper="Allouah et al., AISTATS 2023, arXiv 2302.01772",
+        keeps=frozenset({"permutation-up-to-ties", "identity", "translation", "negation", "scale"}),
     )
 
     def __post_init__(self) -> None:

@@ -46,6 +46,7 @@ class NormClip:
         breakdown="0 alone; bounds what one client adds to a sum",
         cost="O(n d)",
         paper="Sun et al., 2019, arXiv 1911.07963",
+        keeps=frozenset({"exact", "permutation", "negation"}),
     )
 
     def __post_init__(self) -> None:

@@ -40,6 +40,7 @@ class TopCoordinates:
         breakdown="0: no defence",
         cost="O(n d)",
         paper="Aji and Heafield, EMNLP 2017, arXiv 1704.05021",
+        keeps=frozenset({"exact", "permutation", "negation", "scale"}),
     )
 
     def __post_init__(self) -> None:

@@ -46,6 +46,7 @@ class Zeroing:
         breakdown="0 alone; the threshold: floor((n-1)/2) / n",
         cost="O(n d)",
         paper="TensorFlow Federated, tff.aggregators.zeroing_factory",
+        keeps=frozenset({"exact", "permutation", "identity", "negation", "scale"}),
     )
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from byzantiny.attacks import KNOWLEDGE, Attack, AttackContext, AttackError, DataAttack, UpdateAttack, craft
-from byzantiny.testing.rules import is_frozen
+from byzantiny.testing.purity import is_frozen
 
 N, F, D = 9, 3, 70
 

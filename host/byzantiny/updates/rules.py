@@ -14,14 +14,30 @@ State: TypeAlias = Any
 
 
 PROPERTIES: Mapping[str, str] = {
+    "exact": "of int8 rows it makes integers: an exact fraction, or, before the aggregator, codes",
     "permutation": "the order of the rows does not matter",
+    "permutation-up-to-ties": "the order of the rows matters only where it settles a tie between rows",
     "identity": "equal rows give that row",
-    "translation": "a vector added to every row is added to the aggregate",
-    "negation": "the aggregate of the negated rows is the negated aggregate",
-    "scale": "rows times a positive factor give the aggregate times that factor",
+    "translation": "a vector added to every row is added to the result",
+    "negation": "negated rows give the negated result",
+    "scale": "rows times a positive factor give the result times that factor",
     "mean": "with f = 0 it is the mean",
+    "convex": "the aggregate is the mean of the rows with the weights of the diagnostics, none of them negative",
 }
-"""What a card may claim for an aggregator; `byzantiny.testing` tests what it claims."""
+"""What a card may claim; `byzantiny.testing` tests what it claims. The result of a pre-aggregator is its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A number that depends on n and f, and how it is written.
+
+    >>> bound = Bound("f / (n - f)", lambda n, f: f / (n - f))
+    >>> bound.formula, bound.of(10, 2)
+    ('f / (n - f)', 0.25)
+    """
+
+    formula: str
+    of: Callable[[int, int], float]
 
 
 STREAMS: Mapping[str, str] = {
@@ -51,9 +67,10 @@ class Kappa:
 class RuleInfo:
     """The card of a rule: what it computes, how far it may be trusted, what it costs, who published it.
 
-    `keeps` are names of PROPERTIES. `hull_steps`: how far, in grid steps, a coordinate of the aggregate may lie
-    outside the honest values while at most `f` rows lie; None: the honest values do not bound it. `kappa`: its declared
-    robustness coefficient; None: nobody has declared one. `streams`: a name of STREAMS.
+    `keeps` are names of PROPERTIES. While at most `f` rows lie, a coordinate of the aggregate may lie outside the
+    honest values by `hull_steps` grid steps and `hull_spread` times their range (largest less smallest); `hull_steps` is
+    None where they do not bound it. `kappa`: its declared robustness coefficient; None: nobody has declared one.
+    `streams`: a name of STREAMS.
 
     Raises:
         PipelineError: `keeps` names no property, `streams` no way to stream.
@@ -67,6 +84,7 @@ class RuleInfo:
     paper: str
     keeps: frozenset[str] = frozenset({"permutation", "identity"})
     hull_steps: float | None = None
+    hull_spread: Bound | None = None
     kappa: Kappa | None = None
     streams: str = "no"
 
