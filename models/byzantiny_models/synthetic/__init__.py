@@ -1,4 +1,4 @@
-"""Generators of sensor data that say they are generators: seeded, in integers, with a data card in docs/tasks.md."""
+"""Generators of sensor data that say they are generators: seeded, in integers, with a data card in docs/data.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Synthetic accelerometer gestures: 128 samples of three axes at 50 Hz, five classes, one device a person.
 
 Nobody wore these. A device has a bias, a gain, a noise, a way of being worn and a slow drift of its bias; a person a tempo and
-a strength. What the parameters are, and what is not modelled, is on the data card (docs/tasks.md).
+a strength. What the parameters are, and what is not modelled, is on the data card (docs/data.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Synthetic sound of a rotating machine, as 32 band energies a frame, and three faults put into it.
 
 No machine was recorded. A machine has a speed, a comb of harmonics and a noise floor; a fault adds to it: an imbalance to the
-first harmonic, a bearing blows at its own frequency, friction to the noise above. Parameters: docs/tasks.md. The bands are
+first harmonic, a bearing blows at its own frequency, friction to the noise above. Parameters: docs/data.md. The bands are
 computed in integers, as a device could: a sum over 512 samples per frequency, squared, then a logarithm by table.
 """
 
