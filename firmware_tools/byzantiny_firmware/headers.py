@@ -18,8 +18,8 @@ import numpy as np
 
 from byzantiny.wire import messages
 from byzantiny_models.encoding import MAX_L2_BOUND
-from byzantiny_models.inference import HIDDEN_ERROR_FRAC, layer_plans
 from byzantiny_models.networks import LIMITS, MASTER_FRAC, NETWORKS, WEIGHT_FRAC, Network
+from byzantiny_models.plans import HIDDEN_ERROR_FRAC, layer_plans
 from byzantiny_models.quantization import EXP_LUT
 from byzantiny_models.rng import Stream
 from byzantiny_models.training import LR_SHIFTS
@@ -330,7 +330,7 @@ def networks_header() -> str:
     ]
     for network in NETWORKS.values():
         name, layout = _identifier(network), network.layout
-        units = [layer.outputs for layer in network.layers]
+        units = [plan.outputs for plan in layer_plans(network)]
         lines += [f"extern const byz_network_t byz_net_{name};"]
         sizes = {
             "D": layout.d,
@@ -391,7 +391,7 @@ def networks_source() -> str:
     for network in NETWORKS.values():
         _check_fits_core(network)
         name, layout = _identifier(network), network.layout
-        units = [layer.outputs for layer in network.layers]
+        units = [plan.outputs for plan in layer_plans(network)]
         lines.append(f"static const byz_dense_t {name}_layers[{len(network.layers)}] = {{")
         lines += [_layer_row(network, index) for index in range(len(network.layers))]
         lines += ["};", "", f"static const byz_tensor_t {name}_tensors[{len(layout.tensors)}] = {{"]

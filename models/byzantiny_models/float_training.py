@@ -6,12 +6,17 @@ depends on the BLAS's order of summation, so it is compared by accuracy, never b
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.inference import check_inputs
-from byzantiny_models.networks import INPUT_FRAC, Layout, Network
+from byzantiny_models.layouts import INPUT_FRAC, Layout
+from byzantiny_models.networks import Network
+from byzantiny_models.plans import LayerPlan, layer_plans
+from byzantiny_models.windows import gather, scatter
 
 Floats = NDArray[np.float32]
 
@@ -32,9 +37,9 @@ def to_float(layout: Layout, flat: ArrayLike) -> Floats:
 
 
 def forward_float(network: Network, model: ArrayLike, x: ArrayLike) -> Floats:
-    """Return the logits of a batch, float32 (N, classes), of x int8 Q6 (N, features) and a float model (d,).
+    """Return the outputs of a batch, float32 (N, outputs), of x int8 Q6 (N, features) and a float model (d,).
 
-    `a = max(0, W a + b)` per hidden layer, `z = W a + b`, x scaled by 2^-6.
+    `a = max(0, W a + b)` with ReLU, `W a + b` without, x scaled by 2^-6.
 
     Raises:
         InvalidValueError: a model or an input of another shape.
@@ -44,11 +49,8 @@ def forward_float(network: Network, model: ArrayLike, x: ArrayLike) -> Floats:
     (2, 10)
     """
     a = _inputs(network, x)
-    layers = _layers(network, np.asarray(model, dtype=np.float32))
-    for i, (kernel, bias) in enumerate(layers):
-        a = a @ kernel.T + bias
-        if i < len(layers) - 1:
-            a = np.maximum(a, np.float32(0))
+    for layer in _layers(network, np.asarray(model, dtype=np.float32)):
+        a = _forward(layer, a)
     return a
 
 
@@ -71,9 +73,10 @@ def train_float(
     epochs: int,
     learning_rate: float = 0.05,
 ) -> Floats:
-    """Return the float model after `epochs` passes of SGD with batch 1 and softmax cross-entropy, float32 (d,).
+    """Return the float model after `epochs` passes of SGD with batch 1, float32 (d,).
 
-    `W -= lr * e a^T, b -= lr * e`, `e = softmax(z) - onehot(y)`; `rng` draws each epoch's order.
+    `W -= lr * sum e a^T, b -= lr * sum e`, sums over a filter's positions; `e = softmax(z) - onehot(y)`, or `y - x` with
+    a squared-error head; `rng` draws each epoch's order.
 
     Raises:
         InvalidValueError: shapes that do not fit the network, or labels outside its classes.
@@ -90,23 +93,67 @@ def train_float(
     inputs, labels = _inputs(network, x), np.asarray(y)
     if labels.shape != (len(inputs),) or (labels.size and not 0 <= labels.min() <= labels.max() < network.classes):
         raise InvalidValueError(f"y of shape {labels.shape}: need {len(inputs)} labels in 0 .. {network.classes - 1}")
-    rate = np.float32(learning_rate)
     for _ in range(epochs):
         for sample in rng.permutation(len(inputs)):
-            activations = [inputs[sample]]
-            for i, (kernel, bias) in enumerate(layers):
-                z = kernel @ activations[-1] + bias
-                activations.append(np.maximum(z, np.float32(0)) if i < len(layers) - 1 else z)
-            exps = np.exp(activations[-1] - activations[-1].max())
-            error = exps / exps.sum()
-            error[labels[sample]] -= np.float32(1)
-            for i in reversed(range(len(layers))):
-                kernel, bias = layers[i]
-                below = (kernel.T @ error) * (activations[i] > 0)
-                kernel -= rate * np.outer(error, activations[i])
-                bias -= rate * error
-                error = below
+            _step(network, layers, inputs[sample : sample + 1], int(labels[sample]), np.float32(learning_rate))
     return flat
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """Kernel (rows, fan_in) and bias are views of the model where they are trained."""
+
+    plan: LayerPlan
+    kernel: Floats
+    bias: Floats
+
+
+def _forward(layer: _Layer, a: Floats) -> Floats:
+    plan = layer.plan
+    seen = a[:, np.newaxis] if plan.window is None else gather(plan.window, a)
+    if plan.kind == "pool" and plan.window is not None:
+        z = seen.reshape(len(a), plan.window.positions, plan.window.taps, -1).mean(axis=2, dtype=np.float32)
+    else:
+        z = seen @ layer.kernel.T + layer.bias
+    out: Floats = z.reshape(len(a), -1)
+    return np.maximum(out, np.float32(0)) if plan.low == 0 else out
+
+
+def _step(network: Network, layers: list[_Layer], x: Floats, label: int, rate: np.float32) -> None:
+    activations = [x]
+    for layer in layers:
+        activations.append(_forward(layer, activations[-1]))
+    z = activations[-1]
+    if network.head == "softmax":
+        exps = np.exp(z - z.max())
+        error = exps / exps.sum()
+        error[0, label] -= np.float32(1)
+    else:
+        error = z - x
+    for i in reversed(range(len(layers))):
+        plan, a = layers[i].plan, activations[i]
+        if plan.low == 0:
+            error = error * (activations[i + 1] > 0)
+        by_position = error.reshape(1 if plan.window is None else plan.window.positions, -1)
+        below = _error_below(layers[i], by_position) if plan.backward else error
+        if plan.kernel is not None:
+            seen = a if plan.window is None else gather(plan.window, a[0])
+            np.subtract(layers[i].kernel, rate * (by_position.T @ seen), out=layers[i].kernel)
+        if plan.bias is not None:
+            np.subtract(layers[i].bias, rate * by_position.sum(axis=0), out=layers[i].bias)
+        error = below
+
+
+def _error_below(layer: _Layer, error: Floats) -> Floats:
+    window = layer.plan.window
+    if window is None:
+        return error @ layer.kernel
+    if layer.plan.kind == "pool":
+        shares = np.repeat(error[:, np.newaxis] / np.float32(window.taps), window.taps, axis=1)
+        spread: Floats = scatter(window, shares.reshape(window.positions, -1))[np.newaxis]
+        return spread
+    back: Floats = scatter(window, error @ layer.kernel)[np.newaxis]
+    return back
 
 
 def _inputs(network: Network, x: ArrayLike) -> Floats:
@@ -114,11 +161,17 @@ def _inputs(network: Network, x: ArrayLike) -> Floats:
     return scaled
 
 
-def _layers(network: Network, flat: Floats) -> list[tuple[Floats, Floats]]:
-    # Views: training writes through them into the flat model.
+def _layers(network: Network, flat: Floats) -> list[_Layer]:
+    # Views of what is trained: training writes through them into the flat model.
     if flat.shape != (network.layout.d,):
         raise InvalidValueError(f"a model of shape {flat.shape}: {network.name} needs ({network.layout.d},)")
-    parts = [
-        flat[where].reshape(t.shape) for t, where in zip(network.layout.tensors, network.layout.slices, strict=True)
-    ]
-    return list(zip(parts[::2], parts[1::2], strict=True))
+    whole = network.whole.layout
+    fixed = to_float(whole, network.merge(np.zeros(network.layout.d, dtype=np.int32)))
+    layers = []
+    for plan in layer_plans(network):
+        kernel, bias = np.empty((0, 0), dtype=np.float32), np.empty(0, dtype=np.float32)
+        if plan.kind != "pool":
+            kernel = fixed[whole.slices[plan.tensor]] if plan.kernel is None else flat[plan.kernel]
+            bias = fixed[whole.slices[plan.tensor + 1]] if plan.bias is None else flat[plan.bias]
+        layers.append(_Layer(plan, kernel.reshape(plan.rows, plan.fan_in), bias))
+    return layers

@@ -1,108 +1,81 @@
 """The integer forward pass: what a device computes, and what the deployed int8 model shows (promise P9).
 
-Formats (Qn: n fractional bits): x int8 Q6; w8 int8 Q6; hidden activations 0..127 Q5; logits int8 Q3. An accumulator
-has the product's bits, so k = accumulator - output: 7 for a first hidden layer, 6 for a later one, 8 for the logits (9
-without a hidden layer). Rounding: gemmlowp's (quantization.py). Normative: SPEC 3.
+The formats, and why nothing overflows, are in plans.py. Rounding: gemmlowp's (quantization.py). Normative: SPEC 3.
 
-Overflow: |w8| <= 127 since |w16| <= 32,512, so for n inputs |acc| <= 128 * 127 n + 2^24 - 1 < 2^31 for n <= 131,071.
 The sum without the bias is taken in floats in which it is exact: float32 while 128 * 127 n < 2^24, else float64. Every
 partial sum is then an integer within the mantissa, so a BLAS gives the same bits in any order, with FMA or without.
 """
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from byzantiny_models.errors import InvalidValueError
-from byzantiny_models.networks import HIDDEN_FRAC, INPUT_FRAC, LOGIT_FRAC, WEIGHT_FRAC, Network
-from byzantiny_models.quantization import requantize
-
-ERROR_FRAC = 7
-"""Fractional bits of the logits' error."""
-HIDDEN_ERROR_FRAC = 10
-"""Fractional bits of a hidden layer's error."""
-MAX_CLASSES = 256
-MAX_INPUTS = 131_071
-MAX_INNER_OUTPUTS = 516
+from byzantiny_models.networks import Network
+from byzantiny_models.plans import LayerPlan, layer_plans
+from byzantiny_models.quantization import derive_weights, requantize
+from byzantiny_models.windows import average_pool, gather
 
 Int32s = NDArray[np.int32]
+Floats = NDArray[Any]
+"""Floats that hold integers, of a layer plan's type."""
+
+_CHUNK_NUMBERS = 1 << 20
+"""Gathered numbers at a time: enough to hide NumPy's cost per call, few enough to stay near the cache."""
 
 
-@dataclass(frozen=True)
-class LayerPlan:
-    """One layer's place in the layout and its shifts; `dtype` is a float in which its sums are exact."""
+def activations(network: Network, flat: ArrayLike, x: ArrayLike) -> list[NDArray[np.int8]]:
+    """Return the outputs of every layer that computes something, int8 (N, outputs) each; the last are the logits.
 
-    inputs: int
-    outputs: int
-    kernel: slice
-    bias: slice
-    k: int
-    input_frac: int
-    error_frac: int
-    bias_frac: int
-    hidden: bool
-    dtype: type[np.float32 | np.float64]
-
-
-@functools.cache
-def layer_plans(network: Network) -> tuple[LayerPlan, ...]:
-    """Return each layer's place in the layout and its shifts.
+    `a = clip(requantize(b + sum w8 x, k), low, 127)`, low = 0 with ReLU and -128 without; pooling: windows.py.
 
     Raises:
-        InvalidValueError: a layer whose sums could leave int32 (above: 131,071 inputs; 516 outputs of an inner layer),
-            or more than 256 classes.
+        InvalidValueError: a model or an input of another shape or range.
 
-    >>> from byzantiny_models.networks import NETWORKS
-    >>> [(plan.k, plan.dtype.__name__) for plan in layer_plans(NETWORKS["mlp-64-32-10"])]
-    [(7, 'float32'), (8, 'float32')]
+    Source: SPEC 3; bit for bit the TFLite reference kernels (promise P9).
+
+    >>> from byzantiny_models.networks import NETWORKS, initial_model
+    >>> network = NETWORKS["mlp-64-32-10"]
+    >>> [a.shape for a in activations(network, initial_model(network, 1), np.full((2, 64), 32, dtype=np.int8))]
+    [(2, 32), (2, 10)]
     """
-    slices, plans = network.layout.slices, []
-    for i, layer in enumerate(network.layers):
-        hidden = i < len(network.layers) - 1
-        input_frac = INPUT_FRAC if i == 0 else HIDDEN_FRAC
-        limit = MAX_CLASSES if not hidden else MAX_INNER_OUTPUTS if i else None
-        if layer.inputs > MAX_INPUTS or (limit is not None and layer.outputs > limit):
-            raise InvalidValueError(
-                f"layer {i} of {network.name} ({layer.inputs} -> {layer.outputs}) can overflow: at most {MAX_INPUTS} "
-                f"inputs and {limit or 'any number of'} outputs; make it smaller"
-            )
-        backward = layer.outputs * 127 * (32_768 if hidden else 127)
-        exact = max(layer.inputs * 127 * 128, backward if i else 0) < 1 << 24
-        plans.append(
-            LayerPlan(
-                inputs=layer.inputs,
-                outputs=layer.outputs,
-                kernel=slices[2 * i],
-                bias=slices[2 * i + 1],
-                k=input_frac + WEIGHT_FRAC - (HIDDEN_FRAC if hidden else LOGIT_FRAC),
-                input_frac=input_frac,
-                error_frac=HIDDEN_ERROR_FRAC if hidden else ERROR_FRAC,
-                bias_frac=input_frac + WEIGHT_FRAC,
-                hidden=hidden,
-                dtype=np.float32 if exact else np.float64,
-            )
-        )
-    return tuple(plans)
+    model, inputs = network.layout.check(flat), check_inputs(network, x)
+    plans = layer_plans(network)
+    weights = [_weights(network, plan, model) for plan in plans]
+    widest = max(network.features, *(plan.outputs * max(plan.fan_in, 1) // max(plan.rows, 1) for plan in plans))
+    chunk = max(1, _CHUNK_NUMBERS // widest)
+    outputs: list[list[NDArray[np.int8]]] = [[] for _ in plans]
+    for first in range(0, max(len(inputs), 1), chunk):
+        a = inputs[first : first + chunk]
+        for plan, (w8, bias), found in zip(plans, weights, outputs, strict=True):
+            a = forward_layer(plan, w8, bias, a)
+            found.append(a.astype(np.int8))
+    return [np.concatenate(found) for found in outputs]
 
 
-def derive_weights(w16: ArrayLike) -> Int32s:
-    """Return the int8 weights Q6 of int16 masters Q14: `w8 = min(127, (w16 + 128) >> 8)`, as int32.
+def forward_layer(plan: LayerPlan, w8: Floats, bias: Int32s, a: Int32s) -> Int32s:
+    """Return a layer's outputs, int32 (N, outputs), of its inputs (N, inputs); w8 as floats of the plan's type.
 
-    >>> derive_weights([32512, 127, 128, -128, -129, -32512]).tolist()
-    [127, 0, 1, 0, -1, -127]
+    Weights and biases are (rows, fan_in) and (rows,), or (N, rows, fan_in) and (N, rows), one set a sample.
     """
-    w8: Int32s = np.minimum((np.asarray(w16, dtype=np.int32) + 128) >> 8, 127)
-    return w8
+    if plan.window is not None and plan.kind == "pool":
+        return average_pool(plan.window, a)
+    if plan.window is not None:
+        product = np.matmul(gather(plan.window, a).astype(plan.dtype), np.swapaxes(w8, -1, -2))
+        acc = product.astype(np.int32) + bias[..., np.newaxis, :]
+    elif w8.ndim == 2:
+        acc = (a.astype(plan.dtype) @ w8.T).astype(np.int32) + bias
+    else:
+        acc = np.matmul(w8, a[:, :, np.newaxis].astype(plan.dtype))[:, :, 0].astype(np.int32) + bias
+    y: Int32s = np.minimum(np.maximum(requantize(acc, plan.k), plan.low), 127)
+    return y.reshape(len(a), plan.outputs)
 
 
 def forward(network: Network, flat: ArrayLike, x: ArrayLike) -> NDArray[np.int8]:
-    """Return the logits of a batch, int8 Q3 (N, classes), of x int8 Q6 (N, features).
-
-    `a = clip(requantize(b + w8 x, k), 0, 127)` per hidden layer, `z = clip(requantize(b + w8 a, k), -128, 127)`.
+    """Return the outputs of a batch, int8 (N, outputs), of x int8 Q6 (N, features): logits Q3, or a reconstruction Q6.
 
     Raises:
         InvalidValueError: a model or an input of another shape or range.
@@ -114,19 +87,14 @@ def forward(network: Network, flat: ArrayLike, x: ArrayLike) -> NDArray[np.int8]
     >>> forward(network, initial_model(network, 1), np.full((2, 64), 32, dtype=np.int8)).shape
     (2, 10)
     """
-    model, a = network.layout.check(flat), check_inputs(network, x)
-    for plan in layer_plans(network):
-        w8 = derive_weights(model[plan.kernel]).reshape(plan.outputs, plan.inputs)
-        acc = (a.astype(plan.dtype) @ w8.T.astype(plan.dtype)).astype(np.int32) + model[plan.bias]
-        a = np.clip(requantize(acc, plan.k), 0 if plan.hidden else -128, 127)
-    return a.astype(np.int8)
+    return activations(network, flat, x)[-1]
 
 
 def accuracy(network: Network, flat: ArrayLike, x: ArrayLike, y: ArrayLike) -> float:
     """Return the share of samples whose largest logit is the label's; of equal logits the lowest index counts.
 
     Raises:
-        InvalidValueError: as `forward`, no samples, or another number of labels.
+        InvalidValueError: as `forward`, no samples, another number of labels, or a head that tells no classes apart.
 
     Source: SPEC 3 (argmax).
 
@@ -135,10 +103,30 @@ def accuracy(network: Network, flat: ArrayLike, x: ArrayLike, y: ArrayLike) -> f
     >>> accuracy(network, np.zeros(2410, dtype=np.int32), np.zeros((4, 64), dtype=np.int8), [0, 0, 0, 1])
     0.75
     """
+    if network.head != "softmax":
+        raise InvalidValueError(f"{network.name} has a {network.head} head: no classes; measure reconstruction_errors")
     predicted, labels = np.argmax(forward(network, flat, x), axis=1), np.asarray(y)
     if labels.shape != predicted.shape or not labels.size:
         raise InvalidValueError(f"y of shape {labels.shape} for {len(predicted)} samples: need one each, at least 1")
     return float(np.mean(predicted == labels))
+
+
+def reconstruction_errors(network: Network, flat: ArrayLike, x: ArrayLike) -> NDArray[np.int64]:
+    """Return how far a squared-error network's outputs are from its inputs: `sum (y - x)^2` per sample, in 2^-12.
+
+    Raises:
+        InvalidValueError: as `forward`, or another head.
+
+    >>> from byzantiny_models.networks import Dense, Network
+    >>> network = Network("tiny", (Dense(3, 3, "linear"),), head="squared-error")
+    >>> reconstruction_errors(network, np.zeros(12, dtype=np.int32), [[1, -2, 3]]).tolist()
+    [14]
+    """
+    if network.head != "squared-error":
+        raise InvalidValueError(f"{network.name} has a {network.head} head: it reconstructs nothing; measure accuracy")
+    off = forward(network, flat, x).astype(np.int64) - np.asarray(x)
+    errors: NDArray[np.int64] = (off * off).sum(axis=1)
+    return errors
 
 
 def check_inputs(network: Network, x: ArrayLike) -> Int32s:
@@ -160,3 +148,11 @@ def check_inputs(network: Network, x: ArrayLike) -> Int32s:
     if inputs.dtype != np.int8 and inputs.size and (int(inputs.min()) < -128 or int(inputs.max()) > 127):
         raise InvalidValueError(f"x reaches from {inputs.min()} to {inputs.max()}: int8 Q6 is -128 .. 127; rescale it")
     return inputs.astype(np.int32)
+
+
+def _weights(network: Network, plan: LayerPlan, model: Int32s) -> tuple[Floats, Int32s]:
+    if plan.kind == "pool":
+        return np.empty((0, 0), dtype=plan.dtype), np.empty(0, dtype=np.int32)
+    kernel = network.frozen_tensor(plan.tensor) if plan.kernel is None else derive_weights(model[plan.kernel])
+    bias = network.frozen_tensor(plan.tensor + 1) if plan.bias is None else model[plan.bias]
+    return kernel.reshape(plan.rows, plan.fan_in).astype(plan.dtype), bias

@@ -1,260 +1,71 @@
-"""Networks as tables of layers, and the layout: where each tensor of a model lies, in which format.
+"""Networks as tables of layers: shapes that chain, the layout that follows, what is trained and what is frozen.
 
-A model is a flat int32 array in layout order, everywhere in Python; on the wire and on the device it is the
-layout's tensors in order, int16 weights and int32 biases (docs/wire.md 3). Formats: SPEC 3.
+The zoo is `NETWORKS`. A network of dense layers with a softmax head, all trained, is named by the hash of its tensors
+alone; every other one by a hash that also binds its layers, its head and its base
+(docs/decisions, "The base and the layout hash").
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from byzantiny_models.errors import InvalidValueError, LayoutError
+from byzantiny_models.bases import pack_base, unpack_base
+from byzantiny_models.errors import InvalidValueError
+from byzantiny_models.layers import (
+    KINDS,
+    WEIGHTED,
+    AveragePool1D,
+    AveragePool2D,
+    Conv1D,
+    Conv2D,
+    Dense,
+    Flatten,
+    Layer,
+    check_layer,
+)
+from byzantiny_models.layouts import (
+    HIDDEN_FRAC,
+    INPUT_FRAC,
+    LIMITS,
+    LOGIT_FRAC,
+    MASTER_FRAC,
+    MAX_SHIFT,
+    WEIGHT_FRAC,
+    Layout,
+    TensorSpec,
+    canonical_json,
+)
 from byzantiny_models.rng import Stream, derive_key, draw
 
-INPUT_FRAC = 6
-"""Fractional bits of the int8 input."""
-HIDDEN_FRAC = 5
-"""Fractional bits of a hidden activation (0..127)."""
-LOGIT_FRAC = 3
-"""Fractional bits of the int8 logits."""
-MASTER_FRAC = 14
-"""Fractional bits of the int16 master weights."""
-WEIGHT_FRAC = 6
-"""Fractional bits of the int8 weights derived from them."""
-MAX_SHIFT = 12
-"""Largest shift of a tensor's codes, and largest spread of exponents within a layout."""
+__all__ = [
+    "HIDDEN_FRAC", "INPUT_FRAC", "LIMITS", "LOGIT_FRAC", "MASTER_FRAC", "MAX_SHIFT", "NETWORKS", "WEIGHT_FRAC",
+    "AveragePool1D", "AveragePool2D", "Conv1D", "Conv2D", "Dense", "Flatten", "Layout", "Network", "TensorSpec",
+    "initial_model",
+]  # fmt: skip
 
-LIMITS = {"int16": 127 * 256, "int32": (1 << 24) - 1}
-"""Saturation of a master tensor by type: int16 so that the derived int8 weight stays in +-127, int32 biases."""
-
-_ITEM_BYTES = {"int16": 2, "int32": 4}
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """One tensor of a layout: `real = integer * 2^-frac`; `offset` counts elements, `byte_offset` packed bytes.
-
-    The offsets are assigned by `Layout`; ones given and not 0 must agree with it.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    frac: int
-    offset: int = 0
-    byte_offset: int = 0
-
-    @property
-    def elements(self) -> int:
-        """The number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def limit(self) -> int:
-        """The largest magnitude an element may have: it saturates there."""
-        return LIMITS[self.dtype]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The tensors of a model in order; packs, unpacks, saturates and names it by hash.
-
-    Raises:
-        LayoutError: an unknown type, an empty or repeated tensor, offsets that disagree.
-
-    >>> layout = Layout((TensorSpec("w", (2, 3), "int16", 14), TensorSpec("b", (2,), "int32", 12)))
-    >>> layout.d, layout.model_bytes, layout.tensors[1].offset, layout.tensors[1].byte_offset
-    (8, 20, 6, 12)
-    >>> layout.default_shifts(5)
-    (5, 3)
-    """
-
-    tensors: tuple[TensorSpec, ...]
-
-    def __post_init__(self) -> None:
-        placed: list[TensorSpec] = []
-        offset = byte_offset = 0
-        for spec in self.tensors:
-            if spec.dtype not in LIMITS:
-                raise LayoutError(
-                    f"tensor {spec.name}: dtype {spec.dtype!r} is not one of {sorted(LIMITS)}; use one of them"
-                )
-            if spec.elements < 1 or any(spec.name == other.name for other in placed):
-                raise LayoutError(f"tensor {spec.name} of shape {spec.shape} is empty or repeated; remove or rename it")
-            if spec.offset not in (0, offset) or spec.byte_offset not in (0, byte_offset):
-                raise LayoutError(
-                    f"tensor {spec.name}: offsets {spec.offset}, {spec.byte_offset} are not {offset}, {byte_offset}; "
-                    "leave them out"
-                )
-            placed.append(replace(spec, offset=offset, byte_offset=byte_offset))
-            offset += spec.elements
-            byte_offset += spec.elements * _ITEM_BYTES[spec.dtype]
-        if not placed:
-            raise LayoutError("a layout of 0 tensors; give it at least 1")
-        # The one write to a frozen value: the layout, not its caller, decides where a tensor lies.
-        object.__setattr__(self, "tensors", tuple(placed))
-
-    @cached_property
-    def d(self) -> int:
-        """The number of coordinates."""
-        return sum(spec.elements for spec in self.tensors)
-
-    @cached_property
-    def model_bytes(self) -> int:
-        """The bytes of the packed model."""
-        return sum(spec.elements * _ITEM_BYTES[spec.dtype] for spec in self.tensors)
-
-    @cached_property
-    def sha256(self) -> bytes:
-        """The SHA-256 of the canonical JSON: a list of {dtype, frac, name, shape}, keys sorted, no spaces."""
-        described = [{"name": t.name, "shape": list(t.shape), "dtype": t.dtype, "frac": t.frac} for t in self.tensors]
-        return hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode()).digest()
-
-    @cached_property
-    def slices(self) -> tuple[slice, ...]:
-        """Where each tensor lies in a flat model."""
-        return tuple(slice(t.offset, t.offset + t.elements) for t in self.tensors)
-
-    @cached_property
-    def limits(self) -> NDArray[np.int32]:
-        """The saturation limit of every coordinate, int32 (d,)."""
-        limits = np.repeat(
-            np.array([t.limit for t in self.tensors], dtype=np.int32), [t.elements for t in self.tensors]
-        )
-        limits.setflags(write=False)
-        return limits
-
-    def pack(self, flat: ArrayLike) -> bytes:
-        """Return the model object: the tensors in order, little-endian, no padding.
-
-        Raises:
-            LayoutError: not an integer array of shape (d,), or a coordinate beyond its tensor's limit.
-
-        Source: docs/wire.md 3.
-
-        >>> Layout((TensorSpec("w", (2,), "int16", 14), TensorSpec("b", (1,), "int32", 12))).pack([1, -1, 2]).hex()
-        '0100ffff02000000'
-        """
-        model = self.check(flat)
-        return b"".join(
-            model[where].astype("<i2" if spec.dtype == "int16" else "<i4").tobytes()
-            for spec, where in zip(self.tensors, self.slices, strict=True)
-        )
-
-    def unpack(self, blob: bytes | bytearray | memoryview) -> NDArray[np.int32]:
-        """Return the flat int32 (d,) model of a model object.
-
-        Raises:
-            LayoutError: a length that is not `model_bytes`, or a coordinate beyond its tensor's limit.
-
-        >>> Layout((TensorSpec("w", (2,), "int16", 14),)).unpack(bytes.fromhex("0100ffff")).tolist()
-        [1, -1]
-        """
-        if len(blob) != self.model_bytes:
-            raise LayoutError(
-                f"a model of {len(blob)} bytes: this layout's has {self.model_bytes}; send the right network's model"
-            )
-        parts = [
-            np.frombuffer(blob, "<i2" if t.dtype == "int16" else "<i4", t.elements, t.byte_offset) for t in self.tensors
-        ]
-        return self.check(np.concatenate(parts, dtype=np.int32))
-
-    def saturate(self, flat: ArrayLike) -> NDArray[np.int32]:
-        """Return `min(max(flat, -limit), limit)` per coordinate, int32; the last axis is d.
-
-        >>> Layout((TensorSpec("w", (2,), "int16", 14),)).saturate([40_000, -40_000]).tolist()
-        [32512, -32512]
-        """
-        clipped: NDArray[np.int32] = np.clip(np.asarray(flat), -self.limits, self.limits).astype(np.int32)
-        return clipped
-
-    def default_shifts(self, base: int) -> tuple[int, ...]:
-        """Return one shift per tensor so that all exponents are equal: `shift_t = base - (14 - frac_t)`.
-
-        Raises:
-            LayoutError: a shift outside 0 .. 12.
-
-        Source: SPEC 3 ("Codes and shifts").
-
-        >>> NETWORKS["mlp-64-32-10"].layout.default_shifts(5)
-        (5, 3, 5, 2)
-        """
-        shifts = tuple(base - (MASTER_FRAC - t.frac) for t in self.tensors)
-        self.exponents(shifts)
-        return shifts
-
-    def exponents(self, shifts: Sequence[int]) -> tuple[int, ...]:
-        """Return `e_t = shift_t - frac_t`: one code of tensor t is `2^e_t` real units.
-
-        Raises:
-            LayoutError: another number of shifts than tensors, a shift outside 0 .. 12, a spread of exponents above 12.
-
-        Source: SPEC 3 ("Codes and shifts").
-
-        >>> NETWORKS["mlp-64-32-10"].layout.exponents((5, 3, 5, 2))
-        (-9, -9, -9, -9)
-        """
-        if len(shifts) != len(self.tensors):
-            raise LayoutError(f"{len(shifts)} shifts: this layout has {len(self.tensors)} tensors; give one per tensor")
-        for spec, shift in zip(self.tensors, shifts, strict=True):
-            if not 0 <= shift <= MAX_SHIFT:
-                raise LayoutError(
-                    f"shift {shift} of tensor {spec.name} is outside 0 .. {MAX_SHIFT}; choose another base"
-                )
-        exponents = tuple(int(shift) - t.frac for t, shift in zip(self.tensors, shifts, strict=True))
-        if max(exponents) - min(exponents) > MAX_SHIFT:
-            raise LayoutError(
-                f"exponents {exponents} spread over more than {MAX_SHIFT}; bring the shifts closer together"
-            )
-        return exponents
-
-    def check(self, flat: ArrayLike) -> NDArray[np.int32]:
-        """Return `flat` as int32 (d,) if it is a model of this layout.
-
-        Raises:
-            LayoutError: not an integer array of shape (d,), or a coordinate beyond its tensor's limit.
-
-        >>> Layout((TensorSpec("w", (2,), "int16", 14),)).check([1, -1]).dtype.name
-        'int32'
-        """
-        model = np.asarray(flat)
-        if model.shape != (self.d,) or model.dtype.kind not in "iu":
-            raise LayoutError(
-                f"a model of shape {model.shape} and type {model.dtype}: need integers of shape ({self.d},)"
-            )
-        beyond = (model > self.limits) | (model < -self.limits)
-        if beyond.any():
-            i = int(np.argmax(beyond))
-            raise LayoutError(
-                f"coordinate {i} is {model[i]}: its limit is +-{self.limits[i]}; saturate the model first"
-            )
-        return model.astype(np.int32)
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A fully connected layer: `y = activation(W x + b)`, W of shape (outputs, inputs)."""
-
-    inputs: int
-    outputs: int
-    activation: Literal["relu", "linear"]
+Head = Literal["softmax", "squared-error"]
+SCOPES = ("all", "last-layer", "biases")
+"""What `Network.scoped` knows by name; a collection of tensors' names is the fourth way."""
+ANOMALY_LABELS = 2
+"""Labels of a data set for a squared-error head: 0 normal, 1 not. Training does not look at them."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A table of dense layers: hidden ones are ReLU, the last one is linear (the logits).
+    """A table of layers whose last one is dense and linear, a head, and a base if part of it is frozen.
 
     Raises:
-        InvalidValueError: no layers, sizes that do not chain, an activation out of place.
+        InvalidValueError: no layers, shapes that do not chain, a last layer that is not a linear `Dense`.
+        LayoutError: a base of another network.
 
     >>> network = Network("tiny", (Dense(4, 3, "relu"), Dense(3, 2, "linear")))
     >>> [(t.name, t.shape, t.dtype, t.frac) for t in network.layout.tensors[:2]]
@@ -262,55 +73,188 @@ class Network:
     """
 
     name: str
-    layers: tuple[Dense, ...]
+    layers: tuple[Layer, ...]
+    head: Head = "softmax"
+    base: bytes = b""
 
     def __post_init__(self) -> None:
         if not self.layers:
             raise InvalidValueError(f"network {self.name} has 0 layers; give it at least 1")
         for i, layer in enumerate(self.layers):
-            last = i == len(self.layers) - 1
-            if layer.activation != ("linear" if last else "relu"):
+            try:
+                check_layer(layer)
+            except InvalidValueError as error:
+                raise InvalidValueError(f"network {self.name}, layer {i}: {error}") from None
+            if i and layer.input_shape != self.layers[i - 1].output_shape:
                 raise InvalidValueError(
-                    f"network {self.name}, layer {i}: {layer.activation}; hidden layers are relu, the last is linear"
+                    f"network {self.name}: layer {i} ({KINDS[type(layer)]}) takes {layer.input_shape}, but layer {i - 1} "
+                    f"({KINDS[type(self.layers[i - 1])]}) gives {self.layers[i - 1].output_shape}; make the shapes chain"
                 )
-            if min(layer.inputs, layer.outputs) < 1 or (not last and layer.outputs != self.layers[i + 1].inputs):
-                raise InvalidValueError(
-                    f"network {self.name}: layer {i} ({layer.inputs} -> {layer.outputs}) is empty or "
-                    "does not fit the next one's inputs; make the sizes chain"
-                )
+        last = self.layers[-1]
+        if not isinstance(last, Dense) or last.activation != "linear":
+            raise InvalidValueError(f"network {self.name} ends with {last}; the last layer is a linear Dense")
+        if self.head not in ("softmax", "squared-error"):
+            raise InvalidValueError(f"network {self.name}: head {self.head!r} is neither 'softmax' nor 'squared-error'")
+        if self.head == "squared-error" and last.outputs != self.features:
+            raise InvalidValueError(
+                f"network {self.name}: {last.outputs} outputs for {self.features} inputs; with a squared error the "
+                "outputs are to be the inputs, so give it as many"
+            )
+        if self.base:
+            _ = self._parts
 
     @property
     def features(self) -> int:
-        """Inputs of the first layer."""
-        return self.layers[0].inputs
+        """Numbers of a sample."""
+        return math.prod(self.layers[0].input_shape)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the last layer."""
+        return self.layers[-1].output_shape[0]
 
     @property
     def classes(self) -> int:
-        """Outputs of the last layer."""
-        return self.layers[-1].outputs
+        """Labels a data set may have: the outputs, or `ANOMALY_LABELS` where they are no classes."""
+        return self.outputs if self.head == "softmax" else ANOMALY_LABELS
+
+    @cached_property
+    def whole(self) -> Network:
+        """The same network with everything trained."""
+        return replace(self, base=b"") if self.base else self
 
     @cached_property
     def layout(self) -> Layout:
-        """The layout: per layer a kernel (out, in) int16 Q14 and an int32 bias in the accumulator's format."""
-        tensors: list[TensorSpec] = []
-        for i, layer in enumerate(self.layers):
-            bias_frac = (INPUT_FRAC if i == 0 else HIDDEN_FRAC) + WEIGHT_FRAC
-            tensors.append(TensorSpec(f"dense{i}/kernel", (layer.outputs, layer.inputs), "int16", MASTER_FRAC))
-            tensors.append(TensorSpec(f"dense{i}/bias", (layer.outputs,), "int32", bias_frac))
-        return Layout(tuple(tensors))
+        """What is trained: per weighted layer a kernel int16 Q14 and an int32 bias in the accumulator's format."""
+        if self.base:
+            trainable, _ = self._parts
+            tensors = [spec for spec, kept in zip(self.whole.layout.tensors, trainable, strict=True) if kept]
+            seal = self.whole.layout.sha256 + hashlib.sha256(self.base).digest()
+            return Layout(tuple(replace(spec, offset=0, byte_offset=0) for spec in tensors), seal)
+        layout = Layout(_tensors(self.layers))
+        if self._is_plain:
+            return layout
+        described = [{"kind": KINDS[type(layer)], **asdict(layer)} for layer in self.layers]
+        architecture = canonical_json({"head": self.head, "layers": described})
+        return Layout(layout.tensors, layout.sha256 + hashlib.sha256(architecture).digest())
+
+    @property
+    def _is_plain(self) -> bool:
+        # What there was before anything else: its hash must not move.
+        hidden = self.layers[:-1]
+        plain = all(isinstance(layer, Dense) and layer.activation == "relu" for layer in hidden)
+        return plain and self.head == "softmax"
+
+    @cached_property
+    def _parts(self) -> tuple[tuple[bool, ...], NDArray[np.int32]]:
+        return unpack_base(self.whole.layout, self.base)
+
+    def scoped(self, scope: str | Collection[str], start: ArrayLike | None = None) -> Network:
+        """Return the network that trains only `scope` and freezes the rest, with the values of `start`, into its base.
+
+        "all"; "last-layer" (its kernel and bias); "biases" (of every layer); or the names of tensors. `start` is a
+        model of the whole network, int32 (d,); "all" needs none.
+
+        Raises:
+            InvalidValueError: an unknown scope, no start, tensors that do not exist or none (LayoutError, its subclass).
+
+        >>> network = NETWORKS["mlp-64-32-10"]
+        >>> [t.name for t in network.scoped("last-layer", initial_model(network, 1)).layout.tensors]
+        ['dense1/kernel', 'dense1/bias']
+        """
+        specs = self.whole.layout.tensors
+        if isinstance(scope, str):
+            if scope not in SCOPES:
+                raise InvalidValueError(f"scope {scope!r} is not one of {', '.join(SCOPES)}; or give tensors' names")
+            chosen = {"all": specs, "last-layer": specs[-2:], "biases": specs[1::2]}[scope]
+            scope = [spec.name for spec in chosen]
+        if set(scope) == {spec.name for spec in specs}:
+            return self.whole
+        if start is None:
+            raise InvalidValueError(
+                f"scope {sorted(scope)} freezes the rest: give a start model to take its values from"
+            )
+        return self.with_base(pack_base(self.whole.layout, scope, start))
+
+    def with_base(self, base: bytes) -> Network:
+        """Return the network with this base; the empty one trains everything.
+
+        Raises:
+            LayoutError: a base of another network, or none.
+
+        >>> NETWORKS["mlp-64-32-10"].with_base(b"").layout.d
+        2410
+        """
+        return replace(self, base=base)
+
+    @property
+    def trainable(self) -> tuple[bool, ...]:
+        """Which tensors of the whole layout are trained."""
+        return self._parts[0] if self.base else (True,) * len(self.whole.layout.tensors)
+
+    def frozen_tensor(self, i: int) -> NDArray[np.int32]:
+        """Return the frozen values of tensor i of the whole layout, flat int32: int8 weights or biases; 0 where trained."""
+        where = self.whole.layout.slices[i]
+        return self._parts[1][where] if self.base else np.zeros(where.stop - where.start, dtype=np.int32)
+
+    def project(self, whole: ArrayLike) -> NDArray[np.int32]:
+        """Return what of a whole model is trained, int32 (layout.d,).
+
+        Raises:
+            LayoutError: not a model of the whole network.
+
+        >>> network = NETWORKS["mlp-64-32-10"]
+        >>> network.scoped("biases", initial_model(network, 1)).project(initial_model(network, 1)).shape
+        (42,)
+        """
+        model = self.whole.layout.check(whole)
+        kept: NDArray[np.int32] = model[self._kept]
+        return kept
+
+    def merge(self, flat: ArrayLike) -> NDArray[np.int32]:
+        """Return the whole model that the base and a model of the trained part make; a frozen weight w is 256 w.
+
+        Raises:
+            LayoutError: not a model of this network.
+
+        >>> network = NETWORKS["mlp-64-32-10"]
+        >>> head = network.scoped("last-layer", initial_model(network, 1))
+        >>> head.merge(np.zeros(330, dtype=np.int32)).shape
+        (2410,)
+        """
+        layout = self.whole.layout
+        model = np.concatenate([self.frozen_tensor(i) for i in range(len(layout.tensors))])
+        for spec, where in zip(layout.tensors, layout.slices, strict=True):
+            if spec.dtype == "int16":
+                model[where] <<= MASTER_FRAC - WEIGHT_FRAC
+        model[self._kept] = self.layout.check(flat)
+        return model
+
+    @property
+    def _kept(self) -> NDArray[np.bool_]:
+        return np.repeat(self.trainable, [spec.elements for spec in self.whole.layout.tensors])
 
 
-NETWORKS = {
-    network.name: network for network in (Network("mlp-64-32-10", (Dense(64, 32, "relu"), Dense(32, 10, "linear"))),)
-}
-"""The networks by name."""
+def _tensors(layers: tuple[Layer, ...]) -> tuple[TensorSpec, ...]:
+    tensors: list[TensorSpec] = []
+    numbers: Counter[str] = Counter()
+    frac = INPUT_FRAC
+    for layer in layers:
+        if isinstance(layer, WEIGHTED):
+            kind = KINDS[type(layer)]
+            name = f"{kind}{numbers[kind]}"
+            numbers[kind] += 1
+            tensors.append(TensorSpec(f"{name}/kernel", layer.kernel_shape, "int16", MASTER_FRAC))
+            tensors.append(TensorSpec(f"{name}/bias", layer.kernel_shape[:1], "int32", frac + WEIGHT_FRAC))
+            frac = HIDDEN_FRAC
+    return tuple(tensors)
 
 
 def initial_model(network: Network, seed: int) -> NDArray[np.int32]:
     """Return the model an experiment starts from, int32 (d,): weights uniform over the integers -B .. B, biases zero.
 
     `B = min(isqrt(6 * 2^28 // fan_in), 32512)`, `w_i = (((draw(i, k0, k1) >> 16) * (2B + 1)) >> 16) - B`,
-    i the flat offset.
+    i the offset in the whole network's layout, whatever part of it is trained.
 
     Source: He et al., ICCV 2015 (arXiv 1502.01852), uniform variant, in Q14; the stream is `Stream.INITIAL_MODEL`.
 
@@ -318,12 +262,18 @@ def initial_model(network: Network, seed: int) -> NDArray[np.int32]:
     >>> model.shape, int(abs(model).max()) <= 7094, int(model[2048:2080].sum())
     ((2410,), True, 0)
     """
-    layout = network.layout
+    layout = network.whole.layout
     bits = draw(np.arange(layout.d), *derive_key(seed, "", 0, Stream.INITIAL_MODEL)) >> 16
     model = np.zeros(layout.d, dtype=np.int32)
     for spec, where in zip(layout.tensors, layout.slices, strict=True):
-        if len(spec.shape) == 2:
-            bound = min(math.isqrt((6 << 28) // spec.shape[1]), spec.limit)
+        if spec.dtype == "int16":
+            bound = min(math.isqrt((6 << 28) // math.prod(spec.shape[1:])), spec.limit)
             # The product stays below 2^16 * 65,025 < 2^32.
             model[where] = ((bits[where] * np.uint32(2 * bound + 1)) >> 16).astype(np.int32) - bound
-    return model
+    return network.project(model)
+
+
+NETWORKS = {
+    network.name: network for network in (Network("mlp-64-32-10", (Dense(64, 32, "relu"), Dense(32, 10, "linear"))),)
+}
+"""The networks by name."""

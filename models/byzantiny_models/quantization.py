@@ -86,6 +86,16 @@ def stochastic_shift(v: ArrayLike, s: int, noise: ArrayLike) -> Ints:
     return low
 
 
+def derive_weights(w16: ArrayLike) -> NDArray[np.int32]:
+    """Return the int8 weights Q6 of int16 masters Q14: `w8 = min(127, (w16 + 128) >> 8)`, as int32.
+
+    >>> derive_weights([32512, 127, 128, -128, -129, -32512]).tolist()
+    [127, 0, 1, 0, -1, -127]
+    """
+    w8: NDArray[np.int32] = np.minimum((np.asarray(w16, dtype=np.int32) + 128) >> 8, 127)
+    return w8
+
+
 def div_half_away(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.int64]:
     """Return `numerator / denominator` to nearest, half away from zero, exact in int64.
 

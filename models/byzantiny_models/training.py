@@ -4,17 +4,20 @@ int8 forward pass, int16 error, int16 master weights, power-of-two scales, batch
 stochastic rounding. Kin: NITI (M. Wang et al., TPDS 2022, arXiv 2009.13108). What differs: static exponents instead of
 dynamic ones, the true softmax by table, a 16-bit master, counter-based noise.
 
-Formats (Qn: n fractional bits): w16 Q14; logits' error e = p - 127 [label], Q7; a hidden layer's error int16 Q10; the
-rest is in inference.py. Each shift is the difference of formats:
+Formats (Qn: n fractional bits): w16 Q14; the outputs' error Q7, `e = p - 127 [label]` or twice a reconstruction's
+difference; a hidden layer's error int16 Q10; the rest is in plans.py. Each shift is the difference of formats:
 
-    backward  eh = sat16((sum_o w8[o, j] e[o] + half) >> (6 + frac_e - 10)) where 0 < a[j] < 127, else 0
-    update    w -= SR(e a, frac_e + frac_a + lr_shift - 14);  b -= SR(e, frac_e + lr_shift - frac_b); both saturating
+    backward  eh = sat((sum w8 e + half) >> (6 + frac_e - 10)) where the activation is not clamped, else 0
+    update    w -= SR(sum e a, frac_e + frac_a + lr_shift - 14);  b -= SR(sum e, frac_e + lr_shift - frac_b)
 
-Overflow, for m outputs of a layer (tests/models/test_training.py goes to the limits); the forward pass: inference.py.
-* Backward sums: logits |sum w8 e| <= 127 * 127 m; hidden layers <= 127 * 32,768 m < 2^31 - 32 for m <= 516.
+The sums of an update run over the positions of a convolution; a dense layer has one. A weight is rounded once a sample.
+No further shift makes up for the positions: tried, and not needed (docs/training.md). Average pooling hands an equal
+share of an error to each input of the window (windows.py). Both saturate: masters at their limits, errors at theirs.
+
+Overflow (plans.py has the sums of products; tests/models go to the limits):
 * Softmax: S <= 65,535 * 256 < 2^24; 128 E + S / 2 < 2^24.
-* Update: |e a| <= 32,768 * 128 = 2^22, plus noise below 2^16; a master before saturation is within 32,512 + 2^22, a
-  bias within 2^24 + 2^15.
+* Update: |sum e a| <= 2^31 - 2^17, the noise is below 2^16 and the shift at least 2; a master before saturation is
+  within 32,512 + 2^29. |sum e| < 2^24 and the shift at least -1: a bias before saturation is within 2^24 + 2^25.
 """
 
 from __future__ import annotations
@@ -26,18 +29,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from byzantiny_models.encoding import encode
 from byzantiny_models.errors import InvalidValueError
-from byzantiny_models.inference import (
-    HIDDEN_ERROR_FRAC,
-    Int32s,
-    accuracy,
-    check_inputs,
-    derive_weights,
-    forward,
-    layer_plans,
-)
-from byzantiny_models.networks import LIMITS, MASTER_FRAC, WEIGHT_FRAC, Network
-from byzantiny_models.quantization import EXP_LUT, requantize, rounding_shift, saturate, stochastic_shift
+from byzantiny_models.inference import Int32s, accuracy, check_inputs, forward
+from byzantiny_models.networks import Network
+from byzantiny_models.plans import layer_plans
+from byzantiny_models.quantization import EXP_LUT, saturate
 from byzantiny_models.rng import MAX_SAMPLES, Key, draw, sample_order
+from byzantiny_models.steps import make_layer
 
 __all__ = ["LR_SHIFTS", "accuracy", "encode", "forward", "output_error", "train", "train_many"]
 
@@ -63,6 +60,20 @@ def output_error(z: NDArray[np.integer], y: NDArray[np.integer]) -> Int32s:
     total = exps.sum(axis=1, keepdims=True, dtype=np.int32)  # at most 65,535 * 256 classes
     e: Int32s = np.minimum((exps * 128 + (total >> 1)) // total, 127)
     e[np.arange(len(e)), y] -= 127
+    return e
+
+
+def squared_error(y: NDArray[np.integer], target: NDArray[np.integer]) -> Int32s:
+    """Return the gradient of half the squared error, int32 Q7 (N, outputs), at outputs and targets int8 Q6.
+
+    `e = min(max(2 (y - t), -127), 127)`: beyond a real difference of 127/128 the loss goes on as a straight line.
+
+    Source: SPEC 3.
+
+    >>> squared_error(np.array([[10, -128, 0]]), np.array([[7, 127, 0]])).tolist()
+    [[6, -127, 0]]
+    """
+    e: Int32s = saturate(2 * (y.astype(np.int32) - target), 127)
     return e
 
 
@@ -181,57 +192,26 @@ def _train_chunk(
 
 
 class _State:
-    """The masters of a chunk of clients and the int8 weights derived from them, kept in step."""
+    """The layers of a chunk of clients."""
 
     def __init__(self, network: Network, models: Int32s, lr_shift: int) -> None:
-        self.plans = layer_plans(network)
-        self.lr_shift = lr_shift
-        n = len(models)
-        self.masters = [models[:, p.kernel].reshape(n, p.outputs, p.inputs) for p in self.plans]
-        self.biases = [models[:, p.bias] for p in self.plans]
-        self.weights = [derive_weights(w).astype(p.dtype) for w, p in zip(self.masters, self.plans, strict=True)]
+        plans = layer_plans(network)
+        self.layers = [make_layer(network, plan, models, lr_shift) for plan in plans]
+        self.plans = plans
+        self.reconstructs = network.head == "squared-error"
+        self.lowest = next(i for i, plan in enumerate(plans) if plan.kernel is not None or plan.bias is not None)
 
     def step(self, x: Int32s, y: Int32s, a: NDArray[np.uint32], b: NDArray[np.uint32]) -> None:
         """One sample for each of the first m clients."""
-        m = len(x)
-        activations = [x]
-        for plan, w8, bias in zip(self.plans, self.weights, self.biases, strict=True):
-            product = np.matmul(w8[:m], activations[-1][:, :, np.newaxis].astype(plan.dtype))[:, :, 0]
-            acc = product.astype(np.int32) + bias[:m]
-            activations.append(np.minimum(np.maximum(requantize(acc, plan.k), 0 if plan.hidden else -128), 127))
-        error = output_error(activations[-1], y)
-        for i in reversed(range(len(self.plans))):
-            below = self._error_below(i, error, activations[i]) if i else None  # with the weights before the update
-            self._update(i, error, activations[i], a, b)
-            if below is not None:
-                error = below
-
-    def _error_below(self, i: int, error: Int32s, activation: Int32s) -> Int32s:
-        plan = self.plans[i]
-        total = np.matmul(error[:, np.newaxis, :].astype(plan.dtype), self.weights[i][: len(error)])[:, 0]
-        shifted = rounding_shift(total.astype(np.int32), WEIGHT_FRAC + plan.error_frac - HIDDEN_ERROR_FRAC)
-        below: Int32s = np.minimum(np.maximum(shifted, -(1 << 15)), (1 << 15) - 1)
-        # ReLU passes no gradient at 0, the saturation none at 127.
-        below[(activation <= 0) | (activation >= 127)] = 0
-        return below
-
-    def _update(self, i: int, error: Int32s, activation: Int32s, a: NDArray[np.uint32], b: NDArray[np.uint32]) -> None:
-        plan, k = self.plans[i], self.lr_shift
-        # A row whose error is 0 does not change, SR(0, s) being 0 whatever the noise: only the others are touched.
-        clients, rows = np.nonzero(error)
-        if len(clients) == 0:
-            return
-        e, a, b = error[clients, rows], a[clients], b[clients]
-        offsets = (plan.kernel.start + rows * plan.inputs).astype(np.uint32)[:, np.newaxis]
-        noise = draw(offsets + np.arange(plan.inputs, dtype=np.uint32), a[:, np.newaxis], b[:, np.newaxis])
-        moved = self.masters[i][clients, rows]
-        s = plan.error_frac + plan.input_frac + k - MASTER_FRAC
-        moved -= stochastic_shift(e[:, np.newaxis] * activation[clients], s, noise)
-        moved = saturate(moved, LIMITS["int16"])
-        self.masters[i][clients, rows] = moved
-        self.weights[i][clients, rows] = derive_weights(moved)
-        change = stochastic_shift(e, plan.error_frac + k - plan.bias_frac, draw(plan.bias.start + rows, a, b))
-        self.biases[i][clients, rows] = saturate(self.biases[i][clients, rows] - change, LIMITS["int32"])
+        inputs = [x]
+        for layer in self.layers:
+            inputs.append(layer.forward(inputs[-1]))
+        error = squared_error(inputs[-1], x) if self.reconstructs else output_error(inputs[-1], y)
+        for i in range(len(self.layers) - 1, self.lowest - 1, -1):
+            layer = self.layers[i]
+            below = layer.backward(error, inputs[i]) if i > self.lowest else error  # with the weights before the update
+            layer.update(error, inputs[i], a, b)
+            error = below
 
 
 def _samples(network: Network, x: ArrayLike, y: ArrayLike) -> tuple[Int32s, Int32s]:

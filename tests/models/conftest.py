@@ -14,3 +14,12 @@ def pure() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def layered() -> ModuleType:
+    """The same for any layers: convolutions, pooling, both heads, frozen tensors (pure_layers.py)."""
+    spec = importlib.util.spec_from_file_location("pure_layers", pathlib.Path(__file__).parent / "pure_layers.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

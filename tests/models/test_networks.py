@@ -150,7 +150,6 @@ def test_equal_layouts_are_equal_however_the_offsets_were_given():
     [
         (),
         (Dense(4, 3, "relu"),),
-        (Dense(4, 3, "linear"), Dense(3, 2, "linear")),
         (Dense(4, 3, "relu"), Dense(4, 2, "linear")),
         (Dense(0, 2, "linear"),),
     ],

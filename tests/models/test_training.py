@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byzantiny_models.errors import InvalidValueError, LayoutError
-from byzantiny_models.inference import derive_weights, layer_plans
 from byzantiny_models.networks import NETWORKS, Dense, Network, initial_model
+from byzantiny_models.plans import layer_plans
+from byzantiny_models.quantization import derive_weights
 from byzantiny_models.training import accuracy, forward, output_error, train, train_many
 
 DUMP = json.loads((pathlib.Path(__file__).parent / "data" / "step_4_3_2.json").read_text())
