@@ -55,6 +55,8 @@ class RoundRow(_Record, frozen=True, kw_only=True):
     wall_s: float
     server_ms: float
     """Screening, aggregation and server step."""
+    shifts: list[int] = []
+    """The round's grid by tensor, where it adapts; empty where it is fixed."""
 
 
 class ClientRow(_Record, frozen=True, kw_only=True):
@@ -76,7 +78,7 @@ class ClientRow(_Record, frozen=True, kw_only=True):
     """Every refusal of the round by reason, the final verdict's included."""
     n_samples: int | None = None
     norm_steps: float | None = None
-    """L2 norm of the codes in steps of e_min, as received."""
+    """L2 norm of the codes as received, in steps of the finest tensor of the run's first grid."""
     saturated: int | None = None
     """Coordinates at +-127."""
     kept: bool | None = None
@@ -159,6 +161,9 @@ class Manifest(_Record, frozen=True, kw_only=True):
     task: dict[str, str | int | float]
     """name, train and test samples, dataset_sha256, partition, partition_sha256, network, parameters, layout_sha256."""
     training: dict[str, str | int | float]
+    grid: dict[str, bool | int] = {}
+    tensors: list[str] = []
+    """Their names in layout order, in which `RoundRow.shifts` has them."""
     clients: list[dict[str, str | int | bool]]
     """client_id, body, transport, samples, byzantine."""
     arms: list[ArmInfo]

@@ -267,6 +267,22 @@ def test_the_momentum_keeps_its_meaning_when_the_grid_changes():
     assert following["shifts"] == [6, 3]
 
 
+def test_a_tau_told_its_unit_keeps_its_real_length_on_any_grid():
+    """The same real rows on a grid twice as fine are twice as many steps, and so is the aggregate, bit by bit."""
+    layout = Layout((TensorSpec("w", (2,), "int16", 14), TensorSpec("b", (3,), "int32", 12)))
+    rows = np.array(X7[:5], dtype=np.int8)
+    rule = CenteredClipping(tau=9.0, finest=-9, L=2)
+    coarse, fine = (
+        rule.apply(UpdateBatch.from_rows(codes, layout, shifts), rule.init(layout), rng=rng())
+        for codes, shifts in ((rows, (5, 3)), (2 * rows, (4, 2)))
+    )
+    assert fine[0].values.tolist() == (2 * coarse[0].values).tolist()
+    assert fine[0].diagnostics.clipped.tolist() == coarse[0].diagnostics.clipped.tolist() != [1.0] * 5
+    untold = CenteredClipping(tau=9.0, L=2)
+    same = untold.apply(UpdateBatch.from_rows(rows, layout, (5, 3)), untold.init(layout), rng=rng())[0]
+    assert same.values.tolist() == coarse[0].values.tolist(), "on the batch's own finest step it is the same rule"
+
+
 def test_a_momentum_of_another_network_is_refused():
     with pytest.raises(AggregationError, match=r"carries \(3,\) numbers for 5"):
         CenteredClipping(tau=3.0).apply(

@@ -150,6 +150,19 @@ def test_a_change_of_the_grid_leaves_the_bound_where_it_is_in_real_units():
     assert finer in (2 * same, 2 * same + 1)
 
 
+@pytest.mark.parametrize("shifts", [(6, 4), (5, 3), (4, 3), (7, 2)])
+def test_a_norm_clip_told_its_unit_clips_to_the_same_real_length_on_any_grid(shifts):
+    """One code is 2^-8 of either tensor at shifts 6 and 4, and 20 of those are the bound."""
+    real = np.array([[24, -12, 12, 24], [2, 2, 2, 2], [0, 0, 0, 30]])  # in steps of 2^-8
+    worth = np.repeat([2.0 ** (6 - shifts[0]), 2.0 ** (4 - shifts[1])], [t.elements for t in TWO.tensors])
+    codes = np.rint(real * worth)
+    clipped = apply(NormClip(bound=20, finest=-8), codes.astype(int), layout=TWO, shifts=shifts)[0]
+    lengths = np.linalg.norm(real, axis=1)
+    expected = real * np.minimum(1, 20 / lengths)[:, None]
+    assert (np.abs(clipped.rows / worth - expected) <= 1.01 / worth + 0.02).all(), "rounded to codes, and cut"
+    assert [factor < 1 for factor in clipped.trace[-1].clipped] == [length > 20 for length in lengths]
+
+
 def test_the_state_is_plain_and_a_resumed_run_goes_on_alike():
     layout = Layout((TensorSpec("w", (40,), "int16", 14),))
     federation = Federation(layout, build_pipeline([{"name": "adaptive-norm-clip", "bound": 90}, {"name": "mean"}], 2))
@@ -180,6 +193,8 @@ def test_the_adaptive_clip_s_limit_is_where_the_honest_quantile_ceases():
         (partial(AdaptiveNormClip, bound=0), "bound is 0; it is in grid steps"),
         (partial(AdaptiveNormClip, bound=2.5), "bound is 2.5"),
         (partial(AdaptiveNormClip, f=-1), "count of clients"),
+        (partial(NormClip, bound=9, finest=65), "finest is 65; it is e of a step of 2\\^e"),
+        (partial(NormClip, bound=9, finest=1.0), "finest is 1.0"),
         (partial(Zeroing, z=0.9), "z is 0.9; it multiplies the median norm"),
         (partial(Zeroing, z=math.inf), "z is inf"),
         (partial(Zeroing, z=math.nan), "z is nan"),

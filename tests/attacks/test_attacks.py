@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from byzantiny.aggregators import Median
-from byzantiny.attacks import ATTACKS, AttackContext, AttackError, LabelFlip, SignFlip, craft
+from byzantiny.attacks import ATTACKS, AttackContext, AttackError, LabelFlip, SignFlip, SteerGrid, craft
 from byzantiny.updates import UpdateBatch, quantize_rows
 
 X3 = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
@@ -70,6 +70,21 @@ def test_rows_of_the_wrong_shape_are_refused():
 def test_parameters_out_of_range_are_refused(arguments):
     with pytest.raises(AttackError):
         SignFlip(**arguments)
+
+
+def test_steering_asks_for_one_step_or_the_other_in_turn():
+    own = np.array([[3, -2, 0]])
+    saturated, nothing = [[-127.0, 127.0, 127.0]], [[0.0, 0.0, 0.0]]
+    assert craft(SteerGrid(), context(own=own)).tolist() == saturated
+    assert craft(SteerGrid(towards="fine"), context(own=own)).tolist() == nothing
+    turns = SteerGrid(towards="both", period=2)
+    sent = [craft(turns, context(own=own, round_num=number)).tolist() for number in range(1, 7)]
+    assert sent == [saturated, saturated, nothing, nothing, saturated, saturated]
+    with pytest.raises(AttackError, match="no `round_num`"):
+        craft(turns, context(own=own))
+    for wrong, said in (({"towards": "up"}, "towards is 'up'"), ({"period": 0}, "period is 0")):
+        with pytest.raises(AttackError, match=said):
+            SteerGrid(**wrong)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])

@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byzantiny.aggregators import Mean
-from byzantiny.federation import Federation, Pipeline, ServerState, build_pipeline, server_step
+from byzantiny.federation import (
+    Federation,
+    GridPolicy,
+    GridState,
+    Pipeline,
+    Scales,
+    ServerState,
+    build_pipeline,
+    server_step,
+)
 from byzantiny.updates import (
     Aggregate,
     AggregationError,
@@ -71,6 +80,39 @@ def test_a_float_rule_s_step_is_rounded_half_away(model, values):
 def test_an_aggregate_of_another_length_is_refused():
     with pytest.raises(AggregationError, match="4 coordinates"):
         server_step(LAYOUT, np.zeros(5, dtype=np.int32), Aggregate(np.zeros(4, np.int64), np.int64(1), ONE), SHIFTS)
+
+
+def test_a_state_with_a_grid_comes_back_from_its_bytes_and_one_without_keeps_its_version():
+    model = np.array([1, -2], dtype=np.int32)
+    fixed, adapted = ServerState(3, model), ServerState(3, model, (), GridState((6, 4), (-2, 1)))
+    assert ServerState.from_bytes(adapted.to_bytes()).grid == GridState((6, 4), (-2, 1))
+    assert ServerState.from_bytes(fixed.to_bytes()).grid is None
+    assert [msgspec.msgpack.decode(s.to_bytes(), ext_hook=lambda *_: 0)["version"] for s in (fixed, adapted)] == [1, 2]
+    later = msgspec.msgpack.encode({"version": 3, "round_num": 3, "model": 0, "stages": []})
+    with pytest.raises(AggregationError, match="version 3: this release reads 1 and 2"):
+        ServerState.from_bytes(later)
+
+
+def test_a_federation_adapts_its_grid_only_by_rounds_that_have_an_aggregate():
+    policy = GridPolicy(LAYOUT, SHIFTS, f=0, every_rounds=1)
+    federation = Federation(LAYOUT, build_pipeline([{"name": "mean"}]), policy)
+    batch = batch_of([[1, 0, -1, 1, 1]])
+    start = federation.init(np.zeros(5, dtype=np.int32))
+    state, _ = federation.apply(start, batch, rng())
+    assert state.grid == start.grid == policy.init(), "apply leaves the grid to adapt, which is told what came"
+    assert federation.adapt(state, Scales.of(batch)).grid == GridState((3, 1), (0, 0))
+    assert federation.skip(state).grid == policy.init()
+    fixed = Federation(LAYOUT, federation.pipeline)
+    assert fixed.adapt(fixed.init(start.model), Scales.of(batch)).grid is None
+    with pytest.raises(AggregationError, match="carries no grid"):
+        federation.adapt(fixed.init(start.model), Scales.of(batch))
+
+
+def test_a_length_in_a_pipeline_counts_steps_of_the_grid_it_is_told():
+    pipeline = build_pipeline([{"name": "norm-clip", "bound": 10}, {"name": "median"}], finest=-10)
+    assert pipeline.stages[0].finest == -10
+    given_one = build_pipeline([{"name": "centered-clipping", "tau": 3.0, "finest": -7}], finest=-10)
+    assert given_one.aggregator.finest == -7
 
 
 def batch_of(rows):

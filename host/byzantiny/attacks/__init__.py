@@ -20,11 +20,13 @@ from byzantiny.attacks.base import (
 from byzantiny.attacks.ipm import IPM
 from byzantiny.attacks.label_flip import LabelFlip
 from byzantiny.attacks.sign_flip import SignFlip
+from byzantiny.attacks.steer_grid import SteerGrid
 from byzantiny.updates.rules import load_zoo
 
 ATTACKS: dict[str, Callable[..., Attack]] = {
     "label-flip": LabelFlip,
     "sign-flip": SignFlip,
+    "steer-grid": SteerGrid,
     "alie": ALIE,
     "ipm": IPM,
 }
@@ -50,6 +52,7 @@ __all__ = [
     "Knowledge",
     "LabelFlip",
     "SignFlip",
+    "SteerGrid",
     "UpdateAttack",
     "craft",
     "load_attacks",

@@ -14,7 +14,7 @@ from byzantiny.coordinator.clock import Clock
 from byzantiny.coordinator.collect import Collected, Collector
 from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, reopen
 from byzantiny.coordinator.rows import ClientFacts, RoundFacts, Traffic, client_rows, round_row
-from byzantiny.federation import Federation, RoundDiagnostics, ServerState
+from byzantiny.federation import Federation, RoundDiagnostics, Scales, ServerState, measure
 from byzantiny.ledger import AcceptedUpdate, Ledger, RoundClosing
 from byzantiny.records import RoundRow
 from byzantiny.transport.base import Inbox, Transport
@@ -118,15 +118,22 @@ class Coordinator:
         model = self._layout.pack(state.model)
         held = self._world.ledger.accepted(round_.round_num)
         buffer = UpdateBuffer(self._layout, round_.offer.shifts, round_.opening.cohort)
+        scales: list[npt.NDArray[np.int64]] = []
+
+        def store(client_id: str, codes: npt.NDArray[np.int8], claimed: int) -> None:
+            buffer.put(client_id, codes, claimed)
+            if self._federation.grid is not None:
+                scales.append(measure(codes, self._layout))
+
         for update in held:
-            buffer.put(update.client_id, _codes(update), update.n_samples)
+            store(update.client_id, _codes(update), update.n_samples)
         receipts = self._world.ledger.receipts(round_.round_num)
         collected = self._collector.collect(
             round_,
             model,
             self._context(round_),
             accepted=[update.client_id for update in held],
-            store=buffer.put,
+            store=store,
             quorum=self._quorum(round_),
             deadline_s=self._plan.deadline_s,
         )
@@ -134,7 +141,7 @@ class Coordinator:
         collected = replace(collected, receipts=(*receipts, *collected.receipts))
         accepted = self._world.ledger.accepted(round_.round_num)
         server_started = time.perf_counter()
-        after, diagnostics, reason = self._aggregate(state, round_.round_num, buffer)
+        after, diagnostics, reason = self._aggregate(state, round_.round_num, buffer, scales)
         server_ms = (time.perf_counter() - server_started) * 1000
         facts = RoundFacts(
             arm=self._plan.arm,
@@ -147,6 +154,8 @@ class Coordinator:
             model_sha256=hashlib.sha256(self._layout.pack(after.model)).hexdigest(),
             wall_s=time.perf_counter() - started,
             server_ms=server_ms,
+            shifts=() if self._federation.grid is None else round_.offer.shifts,
+            step=self._step(round_.offer.shifts),
         )
         self._close(facts, after, collected, accepted, diagnostics, before)
         return after
@@ -162,15 +171,32 @@ class Coordinator:
             self._world.notice(f"going on with round {left_open.round_num}, which was left open")
             return reopen(left_open)
         round_ = make_round(
-            self._plan, state.round_num + 1, state.model, self._layout, self._world.entropy, self._world.cohorts
+            self._plan_of(state),
+            state.round_num + 1,
+            state.model,
+            self._layout,
+            self._world.entropy,
+            self._world.cohorts,
         )
         self._world.ledger.open_round(round_.opening)
         return round_
 
+    def _plan_of(self, state: ServerState) -> Plan:
+        """The plan of the round after `state`: its grid, and the bound on that grid."""
+        if self._federation.grid is None or state.grid is None:
+            return self._plan
+        shifts = state.grid.shifts
+        return replace(self._plan, shifts=shifts, l2_bound=self._federation.grid.bound(shifts))
+
+    def _step(self, shifts: tuple[int, ...]) -> float:
+        """The finest step of a grid in those of the first grid, so that norms of all rounds have one unit."""
+        now, first = (min(self._layout.exponents(grid)) for grid in (shifts, self._plan.shifts))
+        return 2.0 ** (now - first)
+
     def _aggregate(
-        self, state: ServerState, round_num: int, buffer: UpdateBuffer
+        self, state: ServerState, round_num: int, buffer: UpdateBuffer, scales: list[npt.NDArray[np.int64]]
     ) -> tuple[ServerState, RoundDiagnostics | None, str]:
-        """Apply the pipeline; a rule beyond its limit leaves the model as it is and says why (P6)."""
+        """Apply the pipeline, then adapt the grid; a rule beyond its limit leaves both as they are and says why (P6)."""
         if not buffer.count:
             return self._federation.skip(state), None, "no update was accepted before the deadline"
         rng = rng_for(self._plan.seed, Stream.AGGREGATION, round_num=round_num)
@@ -178,7 +204,7 @@ class Coordinator:
             after, diagnostics = self._federation.apply(state, buffer.batch(), rng)
         except AggregationError as error:
             return self._federation.skip(state), None, str(error)
-        return after, diagnostics, ""
+        return self._federation.adapt(after, Scales.stack(scales, self._layout)), diagnostics, ""
 
     def _close(
         self,

@@ -32,6 +32,7 @@ class Plan:
     epochs: int
     lr_shift: int
     shifts: tuple[int, ...]
+    """Of round 1; of every round where the grid is fixed."""
     l2_bound: int
     """In steps of the finest tensor; 0: none."""
 

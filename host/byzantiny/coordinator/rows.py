@@ -60,6 +60,10 @@ class RoundFacts:
     model_sha256: str
     wall_s: float
     server_ms: float
+    shifts: tuple[int, ...] = ()
+    """The round's grid, where it adapts."""
+    step: float = 1.0
+    """Its finest step, in those of the first grid."""
 
 
 def round_row(facts: RoundFacts, collected: Collected, accepted: int, traffic: Mapping[str, Traffic]) -> RoundRow:
@@ -84,6 +88,7 @@ def round_row(facts: RoundFacts, collected: Collected, accepted: int, traffic: M
         model_sha256=facts.model_sha256,
         wall_s=round(facts.wall_s, 4),
         server_ms=round(facts.server_ms, 3),
+        shifts=list(facts.shifts),
     )
 
 
@@ -128,7 +133,7 @@ def client_rows(
         if update is not None and update.codes is not None:
             measured = {
                 "n_samples": update.n_samples,
-                "norm_steps": round(float(np.sqrt(np.float64(update.squared_norm))), 3),
+                "norm_steps": round(facts.step * float(np.sqrt(np.float64(update.squared_norm))), 3),
                 "saturated": int(np.count_nonzero(np.abs(update.codes.astype(np.int16)) == CODE_LIMIT)),
             }
             row = msgspec.structs.replace(row, **measured, **judged.get(client_id, {}))

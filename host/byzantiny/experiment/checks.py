@@ -18,6 +18,7 @@ def check_run(run: RunConfig, where: str) -> None:
     if repeated is not None:
         raise ConfigError(f"{where}: seeds names {repeated} twice; the same run is no second witness")
     _check_attack(run, ids, where)
+    _check_grid(run, where)
     _check_broker(run, where)
     _check_round(run, len(ids), where)
     for group in run.clients:
@@ -57,6 +58,15 @@ def _check_broker(run: RunConfig, where: str) -> None:
         raise ConfigError(
             f"{where}: mqtt.broker holds the password of `{user}`, which every run directory would keep; "
             f"leave it out and set {PASSWORD_ENV}"
+        )
+
+
+def _check_grid(run: RunConfig, where: str) -> None:
+    low, high = run.grid.low_steps, run.grid.high_steps
+    if high < 2 * low + 3:
+        raise ConfigError(
+            f"{where}: grid.high_steps = {high} is below 2 low_steps + 3 = {2 * low + 3}: a move of the grid could be undone"
+            " by the next; raise high_steps or lower low_steps"
         )
 
 

@@ -62,6 +62,8 @@ def describe(
             "layout_sha256": network.layout.sha256.hex(),
         },
         training=msgspec.to_builtins(base.training),
+        grid=msgspec.to_builtins(base.grid),
+        tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[
             {
                 "client_id": role.client_id,

@@ -7,7 +7,7 @@ from typing import Any
 
 from byzantiny.coordinator import Plan
 from byzantiny.experiment.config import ConfigError, RunConfig
-from byzantiny.federation import Federation, build_pipeline
+from byzantiny.federation import Federation, GridPolicy, build_pipeline
 from byzantiny_models.networks import Layout
 
 DEFAULT_BOUND_PER_ROOT_D = 16
@@ -44,8 +44,14 @@ def make_plan(run: RunConfig, arm: str, seed: int, layout: Layout) -> Plan:
 
 
 def make_federation(run: RunConfig, layout: Layout) -> Federation:
-    """Build the defence. Raises PipelineError."""
-    return Federation(layout, build_pipeline(stages_of(run, layout.d), run.defence.f_declared))
+    """Build the defence and the policy of the grid. Raises PipelineError and AggregationError."""
+    first, f = layout.default_shifts(run.training.shift), run.defence.f_declared
+    pipeline = build_pipeline(stages_of(run, layout.d), f, finest=min(layout.exponents(first)))
+    grid, bound = run.grid, l2_bound(run, layout.d)
+    if not grid.adapt:
+        return Federation(layout, pipeline)
+    policy = GridPolicy(layout, first, f, grid.every_rounds, grid.low_steps, grid.high_steps, bound)
+    return Federation(layout, pipeline, policy)
 
 
 def l2_bound(run: RunConfig, d: int) -> int:
@@ -72,4 +78,10 @@ def check_pipeline(arm: str, run: RunConfig, layout: Layout) -> None:
         raise ConfigError(
             f"arms.{arm}: a quorum of {quorum} is below the {least} clients that its defence needs "
             f"with f_declared = {run.defence.f_declared}; raise the quorum, add clients or lower f_declared"
+        )
+    if run.grid.adapt and quorum < 2 * run.defence.f_declared + 1:
+        raise ConfigError(
+            f"arms.{arm}: grid.adapt with a quorum of {quorum} and f_declared = {run.defence.f_declared}: fewer than"
+            f" {2 * run.defence.f_declared + 1} clients, 2 f_declared + 1, say nothing about the grid; raise the quorum,"
+            " lower f_declared, or set grid.adapt = false"
         )

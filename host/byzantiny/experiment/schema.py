@@ -25,6 +25,15 @@ class Training(_Table, frozen=True, kw_only=True):
     shift: Annotated[int, Meta(ge=3, le=12)] = 6
 
 
+class Grid(_Table, frozen=True, kw_only=True):
+    """Whether and how the grid follows the clients' codes; `training.shift` is then that of round 1."""
+
+    adapt: bool = False
+    every_rounds: Annotated[int, Meta(ge=1, le=1000)] = 3
+    low_steps: Annotated[int, Meta(ge=1, le=62)] = 4
+    high_steps: Annotated[int, Meta(ge=5, le=127)] = 32
+
+
 class Partition(_Table, frozen=True, kw_only=True):
     """How the training set is split over the clients."""
 
@@ -107,6 +116,7 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     )
     keep_updates: bool = False
     training: Training = Training()
+    grid: Grid = Grid()
     partition: Partition = Partition()
     round: Round = Round()
     clients: Annotated[list[ClientGroup], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [ClientGroup()])

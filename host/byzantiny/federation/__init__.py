@@ -7,22 +7,27 @@ randomness an argument, the diagnostics of every client part of the result.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from byzantiny.federation.grid import GridPolicy, GridState, Scales, measure
 from byzantiny.federation.pipeline import Pipeline, build_pipeline
 from byzantiny.federation.state import ServerState
 from byzantiny.updates import AggregationError, AnyAggregate, Diagnostics, Layout, UpdateBatch
 
 __all__ = [
     "Federation",
+    "GridPolicy",
+    "GridState",
     "Pipeline",
     "RoundDiagnostics",
+    "Scales",
     "ServerState",
     "build_pipeline",
+    "measure",
     "server_step",
 ]
 
@@ -50,7 +55,7 @@ class RoundDiagnostics:
 
 @dataclass(frozen=True)
 class Federation:
-    """One algorithm: a layout and a defence.
+    """One algorithm: a layout, a defence, and how the grid follows the clients (None: it is fixed).
 
     Raises (from `apply`): AggregationError, when a rule is beyond its limit; the caller then closes the round as
     `no-aggregate` with `skip`, and the model stays.
@@ -68,11 +73,12 @@ class Federation:
 
     layout: Layout
     pipeline: Pipeline
+    grid: GridPolicy | None = None
 
     def init(self, model: NDArray[np.int32]) -> ServerState:
         """Return the state before round 1."""
         carried = tuple(rule.init(self.layout) for rule in self.pipeline.rules)
-        return ServerState(0, self._checked(model).copy(), carried)
+        return ServerState(0, self._checked(model).copy(), carried, None if self.grid is None else self.grid.init())
 
     def apply(
         self, state: ServerState, batch: UpdateBatch, rng: np.random.Generator
@@ -91,13 +97,25 @@ class Federation:
         stages = (*batch.trace, aggregate.diagnostics.for_clients(batch.mixing))
         round_num = state.round_num + 1
         return (
-            ServerState(round_num, model, tuple(carried)),
+            ServerState(round_num, model, tuple(carried), state.grid),
             RoundDiagnostics(round_num, batch.client_ids, stages, aggregate),
         )
 
     def skip(self, state: ServerState) -> ServerState:
-        """Return the state after a round without an aggregate: the model and what the stages carry stay."""
-        return ServerState(state.round_num + 1, state.model, state.stages)
+        """Return the state after a round without an aggregate: the model, what the stages carry and the grid stay."""
+        return replace(state, round_num=state.round_num + 1)
+
+    def adapt(self, state: ServerState, scales: Scales) -> ServerState:
+        """Return the state of `apply` with the grid of the next round, from the codes of this one as they came.
+
+        Raises:
+            AggregationError: a state without a grid, of a federation whose grid is fixed.
+        """
+        if self.grid is None:
+            return state
+        if state.grid is None:
+            raise AggregationError("the state carries no grid to adapt: it is of a fixed one; start from `init`")
+        return replace(state, grid=self.grid.adapt(state.grid, scales))
 
     def _checked(self, model: NDArray[np.int32]) -> NDArray[np.int32]:
         if model.dtype != np.int32 or model.shape != (self.layout.d,):

@@ -64,10 +64,13 @@ class Pipeline:
         return rows >= self.aggregator.min_clients
 
 
-def build_pipeline(stages: Sequence[Mapping[str, Any]], f_declared: int | None = None) -> Pipeline:
+def build_pipeline(
+    stages: Sequence[Mapping[str, Any]], f_declared: int | None = None, finest: int | None = None
+) -> Pipeline:
     """Build a defence from `{"name": ..., parameter: value, ...}` records.
 
-    A rule with a parameter `f` gets `f_declared` unless its record gives one.
+    A rule with a parameter `f` gets `f_declared` unless its record gives one; one with a parameter `finest`, which
+    says in which steps its lengths are given, gets `finest`.
 
     Raises:
         PipelineError: an unknown name or parameter, a value the rule refuses, stages out of order, no aggregator.
@@ -86,7 +89,7 @@ def build_pipeline(stages: Sequence[Mapping[str, Any]], f_declared: int | None =
     for record in stages:
         kind, factory = _find(record, zoos)
         kinds.append(kind)
-        rules.append(_make(record, factory, f_declared))
+        rules.append(_make(record, factory, {"f": f_declared, "finest": finest}))
     ranks = [list(zoos).index(kind) for kind in kinds]
     if kinds.count("aggregator") != 1 or ranks != sorted(ranks):
         found = ", ".join(f"{rule.name} ({kind})" for rule, kind in zip(rules, kinds, strict=True)) or "nothing"
@@ -105,7 +108,7 @@ def _find(
     raise PipelineError(f"unknown rule {name!r}{_nearest(name, known)} Known: {', '.join(known)}")
 
 
-def _make(record: Mapping[str, Any], factory: Callable[..., Any], f_declared: int | None) -> Any:
+def _make(record: Mapping[str, Any], factory: Callable[..., Any], told: Mapping[str, int | None]) -> Any:
     known = inspect.signature(factory).parameters
     given = {key: value for key, value in record.items() if key != "name"}
     for key in given:
@@ -114,8 +117,9 @@ def _make(record: Mapping[str, Any], factory: Callable[..., Any], f_declared: in
                 f"{record['name']} has no parameter {key!r}{_nearest(key, list(known))} "
                 f"Known: {', '.join(known) or 'none'}"
             )
-    if "f" in known and f_declared is not None:
-        given.setdefault("f", f_declared)
+    for key, value in told.items():
+        if key in known and value is not None:
+            given.setdefault(key, value)
     missing = [key for key, p in known.items() if p.default is inspect.Parameter.empty and key not in given]
     if missing:
         raise PipelineError(f"{record['name']} needs {', '.join(missing)}; add it to the stage")

@@ -9,18 +9,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from byzantiny.federation.grid import GridState
 from byzantiny.updates import AggregationError
 from byzantiny.updates.rules import State
 
 _ARRAY = 1
 """The MessagePack extension type of an array: dtype, shape, then the bytes."""
 
-_VERSION = 1
+_FIXED_GRID, _ADAPTED_GRID = 1, 2
+"""Versions of the bytes: 2 has a `grid`, and one that reads 1 only must not go on with it in silence."""
 
 
 @dataclass(frozen=True, eq=False)
 class ServerState:
-    """The model after round `round_num` (0: none yet), and what each stage of the pipeline carries on.
+    """The model after round `round_num` (0: none yet), what each stage of the pipeline carries on, and the next grid.
+
+    `grid` is None where the grid is fixed.
 
     >>> state = ServerState(3, np.array([1, -2], dtype=np.int32), (None, {"momentum": np.array([0.5])}))
     >>> again = ServerState.from_bytes(state.to_bytes())
@@ -33,6 +37,7 @@ class ServerState:
     round_num: int
     model: NDArray[np.int32]
     stages: tuple[State, ...] = ()
+    grid: GridState | None = None
 
     def __post_init__(self) -> None:
         if self.model.dtype != np.int32 or self.model.ndim != 1:
@@ -46,7 +51,14 @@ class ServerState:
             AggregationError: a stage's state holds something else than None, numbers, strings, bytes, NumPy arrays, and
                 lists and dicts of them.
         """
-        record = {"version": _VERSION, "round_num": self.round_num, "model": self.model, "stages": list(self.stages)}
+        record: dict[str, Any] = {
+            "version": _FIXED_GRID,
+            "round_num": self.round_num,
+            "model": self.model,
+            "stages": list(self.stages),
+        }
+        if self.grid is not None:
+            record |= {"version": _ADAPTED_GRID, "shifts": list(self.grid.shifts), "streaks": list(self.grid.streaks)}
         try:
             return msgspec.msgpack.encode(record, enc_hook=_encode, order="deterministic")
         except (TypeError, OverflowError) as error:
@@ -63,9 +75,13 @@ class ServerState:
         """
         try:
             record = msgspec.msgpack.decode(blob, ext_hook=_decode)
-            if record["version"] != _VERSION:
-                raise AggregationError(f"a server state of version {record['version']}: this release reads {_VERSION}")
-            return cls(record["round_num"], record["model"], tuple(record["stages"]))
+            version = record["version"]
+            if version not in (_FIXED_GRID, _ADAPTED_GRID):
+                raise AggregationError(
+                    f"a server state of version {version}: this release reads {_FIXED_GRID} and {_ADAPTED_GRID}"
+                )
+            grid = GridState(tuple(record["shifts"]), tuple(record["streaks"])) if version == _ADAPTED_GRID else None
+            return cls(record["round_num"], record["model"], tuple(record["stages"]), grid)
         except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise AggregationError(f"{len(blob)} bytes are no server state: {error}; the ledger is damaged") from error
 

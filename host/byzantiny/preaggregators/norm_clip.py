@@ -13,8 +13,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.updates import Diagnostics, PipelineError, UpdateBatch, weighted_squared_norms
-from byzantiny.updates.rules import RuleInfo, require_clients
+from byzantiny.updates import Diagnostics, PipelineError, UpdateBatch, rescaled_bound, weighted_squared_norms
+from byzantiny.updates.rules import RuleInfo, require_clients, require_exponent
 from byzantiny_models.networks import Layout
 from byzantiny_models.quantization import div_half_away, isqrt_ceil
 
@@ -28,7 +28,8 @@ class NormClip:
 
     With N the squared norm in steps of e_min: if `N > bound^2`, `c = (bound << 12) // isqrt_ceil(N)` and every code
     becomes `round(code * c / 4096)`. A clipped row's norm is at most `bound` plus what the rounding adds: half a
-    code in each coordinate.
+    code in each coordinate. With `finest` given, `bound` counts steps of 2^finest and keeps its real length on any grid:
+    on this one it is `ceil(bound 2^(finest - e_min))` steps. An experiment gives that of its first grid.
 
     >>> batch = UpdateBatch.from_rows(np.array([[3, 4], [30, -40]], dtype=np.int8))
     >>> clipped, _ = NormClip(bound=5).apply(batch, None, rng=np.random.default_rng(0))
@@ -37,6 +38,7 @@ class NormClip:
     """
 
     bound: int
+    finest: int | None = None
 
     name: ClassVar[str] = "norm-clip"
     info: ClassVar[RuleInfo] = RuleInfo(
@@ -52,6 +54,7 @@ class NormClip:
     def __post_init__(self) -> None:
         if not isinstance(self.bound, int) or isinstance(self.bound, bool) or self.bound < 1:
             raise PipelineError(f"norm-clip: bound is {self.bound!r}; it is in grid steps, an integer from 1")
+        require_exponent(self.name, self.finest)
 
     @property
     def min_clients(self) -> int:
@@ -68,7 +71,10 @@ class NormClip:
     def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[UpdateBatch, None]:  # noqa: ARG002
         """Return the clipped rows; the trace says who was clipped, by which factor, from which norm."""
         require_clients(self.name, batch.n, self.min_clients, "n >= 1")
-        rows, diagnostics = clip_to(self.name, batch, self.bound, weighted_squared_norms(batch))
+        bound = self.bound
+        if self.finest is not None:
+            bound = rescaled_bound(bound, self.finest, min(batch.layout.exponents(batch.shifts)))
+        rows, diagnostics = clip_to(self.name, batch, bound, weighted_squared_norms(batch))
         return batch.with_rows(rows, diagnostics), state
 
 

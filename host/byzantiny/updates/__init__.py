@@ -16,7 +16,7 @@ from byzantiny.updates.distances import (
     squared_norms,
 )
 from byzantiny.updates.errors import AggregationError, BeyondLimitError, InvalidBatchError, PipelineError
-from byzantiny.updates.norms import weighted_squared_norms
+from byzantiny.updates.norms import rescaled_bound, weighted_squared_norms
 from byzantiny.updates.quantize import quantize_rows
 from byzantiny_models.networks import Layout, TensorSpec
 
@@ -41,6 +41,7 @@ __all__ = [
     "decode_counts",
     "encode_counts",
     "quantize_rows",
+    "rescaled_bound",
     "round_half_away",
     "squared_distances",
     "squared_distances_to",

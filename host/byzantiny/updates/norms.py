@@ -10,6 +10,17 @@ from byzantiny.updates.batch import CODE_LIMIT, UpdateBatch
 from byzantiny.updates.errors import InvalidBatchError
 
 
+def rescaled_bound(bound: int, before: int, now: int) -> int:
+    """Return a length in steps of 2^before in steps of 2^now, `ceil(bound 2^(before - now))`.
+
+    Rounded up, so that a bound above 0 never becomes 0, which on the wire means none.
+
+    >>> rescaled_bound(800, -8, -10), rescaled_bound(801, -8, -7), rescaled_bound(1, -8, -2)
+    (3200, 401, 1)
+    """
+    return bound << before - now if now <= before else -(-bound >> now - before)
+
+
 def weighted_squared_norms(batch: UpdateBatch) -> NDArray[np.int64]:
     """Return `sum_t 4^(e_t - e_min) sum_i c_ti^2` per row, int64 (n,): squared norms in steps of e_min, exact.
 

@@ -136,6 +136,16 @@ def require_count(rule: str, name: str, value: object, least: int = 0) -> None:
         raise PipelineError(f"{rule}: {name} is {value!r}; it is an integer from {least}")
 
 
+def require_exponent(rule: str, finest: int | None) -> None:
+    """Raise unless `finest` is the exponent of a grid's step, or None for that of the batch.
+
+    Raises:
+        PipelineError: not an integer, or outside -64 .. 64, where no step is.
+    """
+    if finest is not None and (not isinstance(finest, int) or isinstance(finest, bool) or abs(finest) > 64):
+        raise PipelineError(f"{rule}: finest is {finest!r}; it is e of a step of 2^e, an integer in -64 .. 64")
+
+
 def load_zoo(builtin: Mapping[str, Any], group: str) -> dict[str, Callable[..., Any]]:
     """Return the built-in rules and those that installed packages offer under an entry-point group.
 
