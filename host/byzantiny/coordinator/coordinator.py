@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from byzantiny.coordinator.clock import Clock
 from byzantiny.coordinator.collect import Collected, Collector
+from byzantiny.coordinator.intake import Intake
 from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, reopen
 from byzantiny.coordinator.rows import ClientFacts, RoundFacts, Traffic, client_rows, round_row
-from byzantiny.federation import Federation, RoundDiagnostics, Scales, ServerState, measure
+from byzantiny.federation import Federation, RoundDiagnostics, ServerState
 from byzantiny.ledger import AcceptedUpdate, Ledger, RoundClosing
 from byzantiny.records import RoundRow
 from byzantiny.transport.base import Inbox, Transport
@@ -117,23 +118,16 @@ class Coordinator:
         before = self._traffic()
         model = self._layout.pack(state.model)
         held = self._world.ledger.accepted(round_.round_num)
-        buffer = UpdateBuffer(self._layout, round_.offer.shifts, round_.opening.cohort)
-        scales: list[npt.NDArray[np.int64]] = []
-
-        def store(client_id: str, codes: npt.NDArray[np.int8], claimed: int) -> None:
-            buffer.put(client_id, codes, claimed)
-            if self._federation.grid is not None:
-                scales.append(measure(codes, self._layout))
-
+        intake = self._intake(round_)
         for update in held:
-            store(update.client_id, _codes(update), update.n_samples)
+            intake.put(update.client_id, _codes(update), update.n_samples)
         receipts = self._world.ledger.receipts(round_.round_num)
         collected = self._collector.collect(
             round_,
             model,
             self._context(round_),
             accepted=[update.client_id for update in held],
-            store=store,
+            store=intake.put,
             quorum=self._quorum(round_),
             deadline_s=self._plan.deadline_s,
         )
@@ -141,7 +135,7 @@ class Coordinator:
         collected = replace(collected, receipts=(*receipts, *collected.receipts))
         accepted = self._world.ledger.accepted(round_.round_num)
         server_started = time.perf_counter()
-        after, diagnostics, reason = self._aggregate(state, round_.round_num, buffer, scales)
+        after, diagnostics, reason = self._aggregate(state, round_.round_num, intake)
         server_ms = (time.perf_counter() - server_started) * 1000
         facts = RoundFacts(
             arm=self._plan.arm,
@@ -159,6 +153,10 @@ class Coordinator:
         )
         self._close(facts, after, collected, accepted, diagnostics, before)
         return after
+
+    def _intake(self, round_: OpenRound) -> Intake:
+        buffer = UpdateBuffer(self._layout, round_.offer.shifts, round_.opening.cohort)
+        return Intake(buffer, self._layout, measured=self._federation.grid is not None)
 
     def _quorum(self, round_: OpenRound) -> int:
         """How many updates close a round; a replay waits for all that the other run accepted, which may be more."""
@@ -194,17 +192,17 @@ class Coordinator:
         return 2.0 ** (now - first)
 
     def _aggregate(
-        self, state: ServerState, round_num: int, buffer: UpdateBuffer, scales: list[npt.NDArray[np.int64]]
+        self, state: ServerState, round_num: int, intake: Intake
     ) -> tuple[ServerState, RoundDiagnostics | None, str]:
         """Apply the pipeline, then adapt the grid; a rule beyond its limit leaves both as they are and says why (P6)."""
-        if not buffer.count:
+        if not intake.buffer.count:
             return self._federation.skip(state), None, "no update was accepted before the deadline"
         rng = rng_for(self._plan.seed, Stream.AGGREGATION, round_num=round_num)
         try:
-            after, diagnostics = self._federation.apply(state, buffer.batch(), rng)
+            after, diagnostics = self._federation.apply(state, intake.buffer.batch(), rng)
         except AggregationError as error:
             return self._federation.skip(state), None, str(error)
-        return self._federation.adapt(after, Scales.stack(scales, self._layout)), diagnostics, ""
+        return self._federation.adapt(after, intake.scales), diagnostics, ""
 
     def _close(
         self,
