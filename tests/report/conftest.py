@@ -27,6 +27,8 @@ class Shape:
     rounds: int = 12
     hostile: bool = True
     finished: bool = True
+    adapts: tuple[str, ...] = ()
+    """Arms whose grid adapts."""
 
 
 def arm_infos(shape: Shape) -> list[ArmInfo]:
@@ -104,7 +106,13 @@ def client_row(shape: Shape, arm: str, seed: int, number: int, index: int) -> Cl
     )
 
 
-def round_row(arm: str, seed: int, number: int, rows: list[ClientRow]) -> RoundRow:
+def shifts_of(seed: int, number: int) -> list[int]:
+    """A kernel that moves to a finer step in rounds 4 and 7 of seed 1, in 5 of others, and a bias that stays."""
+    moves = (4, 7) if seed == 1 else (5,)
+    return [6 - sum(number >= move for move in moves), 4]
+
+
+def round_row(shape: Shape, arm: str, seed: int, number: int, rows: list[ClientRow]) -> RoundRow:
     empty = arm == "median" and seed == 2 and number == 7
     return RoundRow(
         arm=arm,
@@ -125,6 +133,7 @@ def round_row(arm: str, seed: int, number: int, rows: list[ClientRow]) -> RoundR
         model_sha256="ab" * 32,
         wall_s=0.5,
         server_ms=1.2,
+        shifts=shifts_of(seed, number) if arm in shape.adapts else [],
     )
 
 
@@ -193,6 +202,7 @@ def manifest_of(shape: Shape) -> Manifest:
             "network": "mlp-64-32-10",
         },
         training={"epochs": 1, "lr_shift": 6},
+        tensors=["dense0/kernel", "dense0/bias" + (HOSTILE if shape.hostile else "")],
         clients=clients,
         arms=arm_infos(shape),
         seeds=list(shape.seeds),
@@ -220,7 +230,7 @@ def write_run(path: Path, shape: Shape) -> Path:
             folder.mkdir(parents=True)
             numbers = range(1, shape.rounds + 1)
             clients = [[client_row(shape, arm.name, seed, n, i) for i in range(len(CLIENTS))] for n in numbers]
-            rounds = [round_row(arm.name, seed, n, rows) for n, rows in zip(numbers, clients, strict=True)]
+            rounds = [round_row(shape, arm.name, seed, n, rows) for n, rows in zip(numbers, clients, strict=True)]
             write_lines(folder / "clients.jsonl", [row for rows in clients for row in rows])
             write_lines(folder / "rounds.jsonl", rounds)
             (folder / "final.json").write_bytes(msgspec.json.encode(final_of(rounds)))

@@ -21,7 +21,7 @@ from byzantiny.records import ClientRow, Final, RoundRow
 from byzantiny.report import ReportError, load_run, summarize_arms, write_picture, write_report
 from byzantiny.report.charts import verdicts as verdict_charts
 from byzantiny.report.charts.accuracy import spread
-from byzantiny.report.downloads import MOST_EMBEDDED_BYTES
+from byzantiny.report.downloads import MOST_EMBEDDED_BYTES, to_csv
 from byzantiny.report.words import caveats
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "line", "rect"}
@@ -199,6 +199,32 @@ def test_what_is_too_large_to_embed_lies_beside_the_page(make_run, monkeypatch):
     assert MOST_EMBEDDED_BYTES < 2_000_000
     assert 'href="clients.csv"' in text
     assert len((path / "clients.csv").read_text().splitlines()) == 721
+
+
+def test_a_grid_that_adapts_is_shown_for_the_arms_where_it_does(make_run):
+    text = write_report(make_run(adapts=("median",))).read_text()
+    shown = Page(text)
+    assert shown.ids["grid"] == 1
+    assert shown.tags["svg"] == 10
+    table = next(table for table in shown.tables if "shift in round 1" in table[0][2])
+    rows = [[" ".join(cell.split()) for cell in row] for row in table[1:]]
+    name = "coordinate-wise median under attack"
+    assert rows == [
+        [name, "dense0/kernel", "6", "4 – 5", "4 – 6", "3"],
+        [name, "dense0/bias<script>alert('x')</script>", "4", "4", "4", "0"],
+    ]
+    assert "<script" not in text.lower()
+
+
+def test_a_fixed_grid_is_not_spoken_of(parsed):
+    assert "grid" not in parsed.ids
+
+
+def test_shifts_go_into_the_csv_as_they_were_announced(make_run):
+    run = load_run(make_run(adapts=("median",)))
+    rows = [row for key, rows in run.rounds.items() for row in rows if key == ("median", 1)]
+    shifts = [line["shifts"] for line in csv.DictReader(io.StringIO(to_csv(rows, RoundRow)))]
+    assert shifts[:8] == ["6 4"] * 3 + ["5 4"] * 3 + ["4 4"] * 2
 
 
 def test_three_seeds_bring_an_interval(make_run):

@@ -48,7 +48,7 @@ def _download(folder: Path, name: str, text: str, rows: int) -> Download:
 
 
 def to_csv(rows: Iterable[RoundRow | ClientRow], kind: type[RoundRow | ClientRow]) -> str:
-    """Rows as CSV with a header; None is empty, a mapping is `reason=count` joined by semicolons."""
+    """Rows as CSV with a header; None is empty, a mapping `reason=count` joined by semicolons, a list joined by spaces."""
     names = [field.name for field in msgspec.structs.fields(kind) if field.name != "schema"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -71,5 +71,7 @@ def cell(value: object) -> str | int | float:
         return value
     if isinstance(value, dict):
         value = ";".join(f"{key}={count}" for key, count in sorted(value.items()))
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
     text = str(value)
     return "'" + text if text.startswith(("=", "+", "@", "\t", "\r")) else text

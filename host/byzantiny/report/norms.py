@@ -11,7 +11,7 @@ from byzantiny.report.run import Run
 
 @dataclass(frozen=True)
 class NormPoint:
-    """Norms of one group in one round, in steps of e_min."""
+    """Norms of one group in one round, in steps of e_min of the first grid."""
 
     round_num: int
     low: float

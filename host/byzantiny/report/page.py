@@ -14,11 +14,13 @@ from byzantiny.charts.style import DARK, LIGHT, THEMES, Spec, Theme, arm_style
 from byzantiny.report import tables, words
 from byzantiny.report.arms import ArmSummary, summarize_arms
 from byzantiny.report.charts.accuracy import accuracy_chart
+from byzantiny.report.charts.grid import grid_chart
 from byzantiny.report.charts.multiples import MARKERS
 from byzantiny.report.charts.norms import norm_chart
 from byzantiny.report.charts.traffic import traffic_chart
 from byzantiny.report.charts.verdicts import MOST_CLIENTS, verdict_chart
 from byzantiny.report.downloads import downloads
+from byzantiny.report.grid import adapted
 from byzantiny.report.run import ReportError, Run, load_run
 from byzantiny.report.targets import percent
 from byzantiny.report.text import plural
@@ -95,6 +97,8 @@ def render_page(run: Run) -> str:
         traffic=_figure(run, arms, traffic_chart, "traffic", label("Bytes up and down per round", title)),
         verdicts=_figure(run, arms, verdict_chart, "verdicts", label("Verdicts per client", title)),
         norms=_figure(run, arms, norm_chart, "norms", label("Update norms per round", title)),
+        grid=_figure(run, arms, grid_chart, "grid", label("Grid per round", title)) if adapted(run, arms) else None,
+        grid_table=tables.grid_table(run, arms),
         most_clients=MOST_CLIENTS,
         accuracy_table=tables.accuracy_table(run, arms),
         traffic_table=tables.traffic_table(run, arms),

@@ -12,6 +12,7 @@ from byzantiny.charts.style import thin
 from byzantiny.report.arms import ArmSummary
 from byzantiny.report.charts.accuracy import mean_curve
 from byzantiny.report.charts.traffic import traffic_curve
+from byzantiny.report.grid import adapted
 from byzantiny.report.norms import norm_curve
 from byzantiny.report.run import Run
 from byzantiny.report.targets import percent
@@ -59,6 +60,19 @@ def norm_table(run: Run, arms: Sequence[ArmSummary]) -> Table:
                 header.append(f"{_title(arm)}: {_KIND[byzantine]}")
                 columns.append({point.round_num: f"{point.median:.0f}" for point in curve})
     return _round_table(run, "Median update norm per round, in grid steps", header, columns)
+
+
+def grid_table(run: Run, arms: Sequence[ArmSummary]) -> Table:
+    """How far every tensor's grid moved in the arms where it adapts, over all seeds."""
+    rows = []
+    for _, arm, paths in adapted(run, arms):
+        for path in paths:
+            shifts = [shift for seed in path.seeds for shift in seed]
+            last = sorted({seed[-1] for seed in path.seeds})
+            numbers = (path.seeds[0][0], _span(last, same=str(last[0])), _span(shifts, same=str(shifts[0])), path.moves)
+            rows.append((_title(arm), path.tensor, *map(str, numbers)))
+    header = ("arm", "tensor", "shift in round 1", "in the last round", "lowest to highest", "moves")
+    return Table("Shifts by tensor, over all seeds", header, tuple(rows))
 
 
 def verdict_table(run: Run, arms: Sequence[ArmSummary]) -> Table:
@@ -121,9 +135,9 @@ def firmware_table(run: Run) -> Table:
     return Table("Firmware", ("image", "compiler", *numbers, "SHA-256"), rows)
 
 
-def _span(counts: Sequence[int]) -> str:
+def _span(counts: Sequence[int], same: str = "the same every round") -> str:
     low, high = min(counts), max(counts)
-    return f"{grouped(low)} – {grouped(high)}" if low != high else "the same every round"
+    return f"{grouped(low)} – {grouped(high)}" if low != high else same
 
 
 def _title(arm: ArmSummary) -> str:

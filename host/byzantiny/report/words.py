@@ -12,7 +12,7 @@ from byzantiny.report.text import plural
 FEW_SEEDS = 5
 NEARLY_EQUAL_ALPHA = 10.0
 """From this Dirichlet concentration on, ten classes are spread over the clients almost evenly."""
-NAIVE_ATTACKS = frozenset({"sign-flip", "gaussian", "label-flip", "zero", "random", "scale"})
+NAIVE_ATTACKS = frozenset({"sign-flip", "gaussian", "label-flip", "zero", "random", "scale", "steer-grid"})
 """Attacks that look at nothing but the client's own update or data."""
 
 _TASK = (
