@@ -16,7 +16,15 @@ from byzantiny.aggregators import CenteredClipping, Krum, Meamed, Mean, Median, 
 from byzantiny.errors import ByzantinyError
 from byzantiny.preaggregators import ARC, NNM, Bucketing, NormClip
 from byzantiny.testing import PROMISES, ContractError, check_aggregator, check_preaggregator, check_screen
-from byzantiny.updates import Aggregate, BeyondLimitError, Diagnostics, FloatAggregate, UpdateBatch, squared_norms
+from byzantiny.updates import (
+    Aggregate,
+    BeyondLimitError,
+    Diagnostics,
+    FloatAggregate,
+    UpdateBatch,
+    UpdateCounts,
+    squared_norms,
+)
 from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_f
 
 
@@ -397,6 +405,28 @@ class Thawed:
     init, apply = Mean.init, Mean.apply
 
 
+# Streaming.
+
+
+class ReadsCountsOtherwise(Mean):
+    def apply(self, batch, state, rng):
+        aggregate, state = Mean.apply(self, batch, state, rng)
+        if isinstance(batch, UpdateCounts):
+            return replace(aggregate, numerator=aggregate.numerator + 1), state
+        return aggregate, state
+
+
+class RefusesTheCountsItClaims(Mean):
+    def apply(self, batch, state, rng):
+        if isinstance(batch, UpdateCounts):
+            batch.rows[0]
+        return Mean.apply(self, batch, state, rng)
+
+
+class StreamsUnsaid(Mean):
+    info: ClassVar[RuleInfo] = replace(Mean.info, streams="no")
+
+
 AGGREGATORS = {
     WritesToItsInput: "input",
     WritesToItsInputInSecret: "input",
@@ -444,6 +474,9 @@ AGGREGATORS = {
     HasNoFormula: "card",
     HasAnothersCard: "card",
     Thawed: "card",
+    ReadsCountsOtherwise: "streaming",
+    RefusesTheCountsItClaims: "streaming",
+    StreamsUnsaid: "streaming",
 }
 
 
@@ -518,6 +551,24 @@ class ClaimsItLeavesEqualRows(NormClip):
     info: ClassVar[RuleInfo] = claims(NormClip, "exact", "permutation", "identity")
 
 
+class ComparesWithinThePart(NormClip):
+    """What it says of a row depends on who came with it."""
+
+    def part(self, batch, state):
+        rows, diagnostics = NormClip.part(self, batch, state)
+        return rows, replace(diagnostics, score=diagnostics.score - diagnostics.score.min())
+
+
+class IsRowWiseUnsaid(NormClip):
+    info: ClassVar[RuleInfo] = replace(NormClip.info, streams="no")
+
+
+class ForgetsItsDetails(NormClip):
+    def whole(self, diagnostics, batch, state):
+        whole, state = NormClip.whole(self, diagnostics, batch, state)
+        return (whole if isinstance(batch, UpdateBatch) else diagnostics), state
+
+
 PREAGGREGATORS = {
     ShufflesViews: "mixing",
     DropsTheRest: "mixing",
@@ -528,6 +579,9 @@ PREAGGREGATORS = {
     partial(ClipsTheCallersArray, f=1): "input",
     partial(ClaimsItLeavesEqualRows, bound=300): "identity",
     Mean: "result",
+    partial(ComparesWithinThePart, bound=300): "streaming",
+    partial(IsRowWiseUnsaid, bound=300): "streaming",
+    partial(ForgetsItsDetails, bound=300): "streaming",
 }
 
 

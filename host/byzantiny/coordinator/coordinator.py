@@ -14,12 +14,12 @@ from byzantiny.coordinator.clock import Clock
 from byzantiny.coordinator.collect import Collected, Collector
 from byzantiny.coordinator.intake import Intake
 from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, reopen
-from byzantiny.coordinator.rows import ClientFacts, RoundFacts, Traffic, client_rows, round_row
+from byzantiny.coordinator.rows import ClientFacts, RoundFacts, Traffic, UpdateFacts, client_rows, round_row
 from byzantiny.federation import Federation, RoundDiagnostics, ServerState
 from byzantiny.ledger import AcceptedUpdate, Ledger, RoundClosing
 from byzantiny.records import RoundRow
 from byzantiny.transport.base import Inbox, Transport
-from byzantiny.updates import AggregationError, UpdateBuffer
+from byzantiny.updates import AggregationError
 from byzantiny.validation import ValidationContext
 from byzantiny.wire.auth import Keys
 from byzantiny.wire.codec import decode_offer
@@ -117,23 +117,24 @@ class Coordinator:
         round_ = self._open(state)
         before = self._traffic()
         model = self._layout.pack(state.model)
-        held = self._world.ledger.accepted(round_.round_num)
-        intake = self._intake(round_)
-        for update in held:
+        intake = self._intake(round_, state)
+        held: list[str] = []
+        for update in self._world.ledger.each_accepted(round_.round_num):
             intake.put(update.client_id, _codes(update), update.n_samples)
+            held.append(update.client_id)
         receipts = self._world.ledger.receipts(round_.round_num)
         collected = self._collector.collect(
             round_,
             model,
             self._context(round_),
-            accepted=[update.client_id for update in held],
+            accepted=held,
             store=intake.put,
             quorum=self._quorum(round_),
             deadline_s=self._plan.deadline_s,
         )
         # What was refused before a suspension is of this round too.
         collected = replace(collected, receipts=(*receipts, *collected.receipts))
-        accepted = self._world.ledger.accepted(round_.round_num)
+        accepted = [UpdateFacts.of(update) for update in self._world.ledger.each_accepted(round_.round_num)]
         server_started = time.perf_counter()
         after, diagnostics, reason = self._aggregate(state, round_.round_num, intake)
         server_ms = (time.perf_counter() - server_started) * 1000
@@ -154,8 +155,8 @@ class Coordinator:
         self._close(facts, after, collected, accepted, diagnostics, before)
         return after
 
-    def _intake(self, round_: OpenRound) -> Intake:
-        buffer = UpdateBuffer(self._layout, round_.offer.shifts, round_.opening.cohort)
+    def _intake(self, round_: OpenRound, state: ServerState) -> Intake:
+        buffer = self._federation.buffer(state, round_.offer.shifts, round_.opening.cohort)
         return Intake(buffer, self._layout, measured=self._federation.grid is not None)
 
     def _quorum(self, round_: OpenRound) -> int:
@@ -209,7 +210,7 @@ class Coordinator:
         facts: RoundFacts,
         state: ServerState,
         collected: Collected,
-        accepted: list[AcceptedUpdate],
+        accepted: list[UpdateFacts],
         diagnostics: RoundDiagnostics | None,
         before: Mapping[str, Traffic],
     ) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from byzantiny.federation import Scales, measure
-from byzantiny.updates import UpdateBuffer
+from byzantiny.federation import RoundBuffer, Scales, measure
 from byzantiny_models.networks import Layout
 
 
@@ -16,7 +15,7 @@ from byzantiny_models.networks import Layout
 class Intake:
     """What `put` has taken so far; an update is measured when it comes, whatever the buffer keeps of it."""
 
-    buffer: UpdateBuffer
+    buffer: RoundBuffer
     layout: Layout
     measured: bool
     _scales: list[npt.NDArray[np.int64]] = field(default_factory=list)

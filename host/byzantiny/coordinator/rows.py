@@ -29,6 +29,24 @@ class ClientFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateFacts:
+    """What is left of an accepted update in the rows: measured from its codes, which go."""
+
+    client_id: str
+    n_samples: int
+    squared_norm: int
+    saturated: int
+
+    @staticmethod
+    def of(update: AcceptedUpdate) -> UpdateFacts:
+        """Measure an update whose round is open."""
+        if update.codes is None:
+            raise RuntimeError(f"the ledger holds no codes of {update.client_id} in an open round")
+        saturated = int(np.count_nonzero(np.abs(update.codes.astype(np.int16)) == CODE_LIMIT))
+        return UpdateFacts(update.client_id, update.n_samples, update.squared_norm, saturated)
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """Bytes of one client in one round, counted at the framing boundary."""
 
@@ -96,7 +114,7 @@ def client_rows(
     facts: RoundFacts,
     clients: Mapping[str, ClientFacts],
     collected: Collected,
-    accepted: Sequence[AcceptedUpdate],
+    accepted: Sequence[UpdateFacts],
     diagnostics: RoundDiagnostics | None,
     traffic: Mapping[str, Traffic],
     instructions: Mapping[str, int],
@@ -130,18 +148,18 @@ def client_rows(
             bytes_down=moved.down,
             instructions=instructions.get(client_id),
         )
-        if update is not None and update.codes is not None:
+        if update is not None:
             measured = {
                 "n_samples": update.n_samples,
                 "norm_steps": round(facts.step * float(np.sqrt(np.float64(update.squared_norm))), 3),
-                "saturated": int(np.count_nonzero(np.abs(update.codes.astype(np.int16)) == CODE_LIMIT)),
+                "saturated": update.saturated,
             }
             row = msgspec.structs.replace(row, **measured, **judged.get(client_id, {}))
         rows.append(row)
     return rows
 
 
-def _outcome(update: AcceptedUpdate | None, receipts: Sequence[Receipt], refusal: str | None) -> tuple[str, str]:
+def _outcome(update: UpdateFacts | None, receipts: Sequence[Receipt], refusal: str | None) -> tuple[str, str]:
     """The verdict that is final for a client, and its sentence."""
     if update is not None:
         return "accepted", ""

@@ -16,16 +16,21 @@ from numpy.typing import NDArray
 from byzantiny.federation.grid import GridPolicy, GridState, Scales, measure
 from byzantiny.federation.pipeline import Pipeline, build_pipeline
 from byzantiny.federation.state import ServerState
-from byzantiny.updates import AggregationError, AnyAggregate, Diagnostics, Layout, UpdateBatch
+from byzantiny.federation.streaming import STREAM_ABOVE, RoundBuffer, StreamBuffer, StreamedRound
+from byzantiny.preaggregators import RowWise
+from byzantiny.updates import AggregationError, AnyAggregate, AnyBatch, Diagnostics, Layout, UpdateBatch, UpdateBuffer
+from byzantiny.updates.rules import State
 
 __all__ = [
     "Federation",
     "GridPolicy",
     "GridState",
     "Pipeline",
+    "RoundBuffer",
     "RoundDiagnostics",
     "Scales",
     "ServerState",
+    "StreamedRound",
     "build_pipeline",
     "measure",
     "server_step",
@@ -80,26 +85,53 @@ class Federation:
         carried = tuple(rule.init(self.layout) for rule in self.pipeline.rules)
         return ServerState(0, self._checked(model).copy(), carried, None if self.grid is None else self.grid.init())
 
+    def buffer(self, state: ServerState, shifts: Sequence[int], cohort: Sequence[str]) -> RoundBuffer:
+        """Return where the round after `state` keeps its updates: counts above 512 clients where the pipeline streams."""
+        if len(cohort) > STREAM_ABOVE and self.pipeline.streams:
+            return StreamBuffer(self._row_wise, state.stages[:-1], self.layout, shifts, cohort)
+        return UpdateBuffer(self.layout, shifts, cohort)
+
     def apply(
-        self, state: ServerState, batch: UpdateBatch, rng: np.random.Generator
+        self, state: ServerState, batch: UpdateBatch | StreamedRound, rng: np.random.Generator
     ) -> tuple[ServerState, RoundDiagnostics]:
-        """Return the state after the next round: screening, pre-aggregators, aggregator, server step."""
+        """Return the state after the next round: screening, pre-aggregators, aggregator, server step.
+
+        A streamed round must have been collected with `buffer` of this federation and this state.
+        """
         if batch.layout != self.layout:
             raise AggregationError("updates of another layout than the federation's; aggregate each network by itself")
-        shifts, carried = batch.shifts, []
-        for stage, carry in zip(self.pipeline.stages, state.stages[:-1], strict=True):
-            batch, carry = stage.apply(batch, carry, rng)
-            carried.append(carry)
-        aggregate, carry = self.pipeline.aggregator.apply(batch, state.stages[-1], rng)
+        reduced, carried = self._staged(batch, state, rng)
+        # A rule that cannot read counts says so itself; `buffer` gives none to it.
+        aggregate, carry = self.pipeline.aggregator.apply(reduced, state.stages[-1], rng)  # type: ignore[arg-type]
         carried.append(carry)
 
-        model = server_step(self.layout, self._checked(state.model), aggregate, shifts)
-        stages = (*batch.trace, aggregate.diagnostics.for_clients(batch.mixing))
+        model = server_step(self.layout, self._checked(state.model), aggregate, batch.shifts)
+        stages = (*reduced.trace, aggregate.diagnostics.for_clients(reduced.mixing))
         round_num = state.round_num + 1
         return (
             ServerState(round_num, model, tuple(carried), state.grid),
-            RoundDiagnostics(round_num, batch.client_ids, stages, aggregate),
+            RoundDiagnostics(round_num, reduced.client_ids, stages, aggregate),
         )
+
+    def _staged(
+        self, batch: UpdateBatch | StreamedRound, state: ServerState, rng: np.random.Generator
+    ) -> tuple[AnyBatch, list[State]]:
+        """What the stages before the aggregator pass on, and what they carry."""
+        if isinstance(batch, StreamedRound):
+            if not self.pipeline.streams:
+                raise AggregationError(
+                    f"a streamed round for {self.pipeline.name}, which does not stream; use an UpdateBuffer"
+                )
+            return batch.concluded(self._row_wise, state.stages[:-1])
+        carried: list[State] = []
+        for stage, carry in zip(self.pipeline.stages, state.stages[:-1], strict=True):
+            batch, carry = stage.apply(batch, carry, rng)
+            carried.append(carry)
+        return batch, carried
+
+    @property
+    def _row_wise(self) -> tuple[RowWise, ...]:
+        return tuple(stage for stage in self.pipeline.stages if isinstance(stage, RowWise))
 
     def skip(self, state: ServerState) -> ServerState:
         """Return the state after a round without an aggregate: the model, what the stages carry and the grid stay."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from byzantiny.aggregators import Aggregator, load_aggregators
-from byzantiny.preaggregators import PreAggregator, load_preaggregators
+from byzantiny.preaggregators import PreAggregator, RowWise, load_preaggregators
 from byzantiny.screening import Screen, load_screening
 from byzantiny.suggest import nearest
 from byzantiny.updates import PipelineError
@@ -39,6 +39,17 @@ class Pipeline:
     def rules(self) -> tuple[Screen | PreAggregator | Aggregator, ...]:
         """Every rule in order, the aggregator last."""
         return (*self.stages, self.aggregator)
+
+    @property
+    def streams(self) -> bool:
+        """Whether a round can be aggregated from counts: stages row by row, and an aggregator by coordinate.
+
+        >>> build_pipeline([{"name": "norm-clip", "bound": 900}, {"name": "median"}]).streams
+        True
+        >>> build_pipeline([{"name": "nnm", "f": 1}, {"name": "median"}]).streams
+        False
+        """
+        return all(isinstance(stage, RowWise) for stage in self.stages) and self.aggregator.info.streams == "counts"
 
     @property
     def min_clients(self) -> int:

@@ -209,13 +209,20 @@ class Ledger:
 
     def accepted(self, round_num: int) -> list[AcceptedUpdate]:
         """Return the accepted updates of a round, sorted bytewise by client_id."""
+        return list(self.each_accepted(round_num))
+
+    def each_accepted(self, round_num: int) -> Iterator[AcceptedUpdate]:
+        """Yield the accepted updates of a round, sorted bytewise by client_id, without holding all their codes at once.
+
+        Nothing may be written to the ledger before the last has come.
+        """
         rows = self._db.execute(
             "SELECT client_id, update_sha256, codes, n_samples, squared_norm, counter"
             ' FROM "update" WHERE round_num = ? ORDER BY client_id',
             (round_num,),
         )
-        return [
-            AcceptedUpdate(
+        for client_id, sha, codes, n_samples, squared_norm, counter in rows:
+            yield AcceptedUpdate(
                 client_id,
                 sha,
                 None if codes is None else np.frombuffer(codes, np.int8),
@@ -223,8 +230,6 @@ class Ledger:
                 squared_norm,
                 int(counter),
             )
-            for client_id, sha, codes, n_samples, squared_norm, counter in rows
-        ]
 
     # A round closes
 

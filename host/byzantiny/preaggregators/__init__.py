@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from byzantiny.preaggregators.adaptive_norm_clip import AdaptiveNormClip
 from byzantiny.preaggregators.arc import ARC
-from byzantiny.preaggregators.base import PreAggregator
+from byzantiny.preaggregators.base import PreAggregator, RowWise
 from byzantiny.preaggregators.bucketing import Bucketing
 from byzantiny.preaggregators.nnm import NNM
 from byzantiny.preaggregators.norm_clip import NormClip
@@ -39,6 +39,7 @@ __all__ = [
     "Bucketing",
     "NormClip",
     "PreAggregator",
+    "RowWise",
     "TopCoordinates",
     "Zeroing",
     "load_preaggregators",

@@ -15,9 +15,11 @@ from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from byzantiny.preaggregators.norm_clip import clip_to
-from byzantiny.updates import PipelineError, UpdateBatch, weighted_squared_norms
+from byzantiny.preaggregators.base import apply_row_wise
+from byzantiny.preaggregators.norm_clip import clip_to, with_bound
+from byzantiny.updates import AnyBatch, Diagnostics, PipelineError, UpdateBatch
 from byzantiny.updates.rules import RuleInfo, State, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -65,6 +67,7 @@ class AdaptiveNormClip:
         limit="n >= 1; f < n min(gamma, 1 - gamma) with f declared; int8 rows",
         breakdown="0 alone; the bound: min(gamma, 1 - gamma)",
         cost="O(n d)",
+        streams="rows",
         paper="Andrew et al., NeurIPS 2021, arXiv 1905.03871",
         keeps=frozenset({"exact", "permutation", "negation"}),
     )
@@ -96,16 +99,26 @@ class AdaptiveNormClip:
 
     def apply(self, batch: UpdateBatch, state: State, rng: np.random.Generator) -> tuple[UpdateBatch, State]:  # noqa: ARG002
         """Return the rows clipped to the bound that past rounds gave, and the rung for the next."""
+        return apply_row_wise(self, batch, state)
+
+    def part(self, batch: UpdateBatch, state: State) -> tuple[NDArray[np.int8], Diagnostics]:
+        """Return some of a round's rows, clipped."""
+        return clip_to(self.name, batch, _bound(self._rung(batch, state)))
+
+    def whole(self, diagnostics: Diagnostics, batch: AnyBatch, state: State) -> tuple[Diagnostics, State]:
+        """Return the diagnostics with the share of rows that were not clipped, and the rung for the next round."""
         because = f"f = {self.f or 0} needs f < n min(gamma, 1 - gamma), gamma = {self.gamma:g}"
         require_clients(self.name, batch.n, self.min_clients, because)
-        finest = RUNGS * min(batch.layout.exponents(batch.shifts))
-        rung = self._first(batch.d) if state["rung"] is None else min(max(state["rung"] - finest, 0), HIGHEST)
-        bound = _bound(rung)
-        squared = weighted_squared_norms(batch)
-        below = Fraction(int(np.count_nonzero(squared <= bound**2)), batch.n)
+        rung = self._rung(batch, state)
+        diagnostics = with_bound(diagnostics, _bound(rung))
+        below = Fraction(batch.n - int(diagnostics.details["clipped_rows"]), batch.n)
         move = _nearest(Fraction(self.eta) * (Fraction(self.gamma) - below) * _RUNGS_PER_NAT)
-        rows, diagnostics = clip_to(self.name, batch, bound, squared, share_below=float(below))
-        return batch.with_rows(rows, diagnostics), {"rung": min(max(rung + move, 0), HIGHEST) + finest}
+        following = min(max(rung + move, 0), HIGHEST) + _finest(batch)
+        return with_bound(diagnostics, _bound(rung), share_below=float(below)), {"rung": following}
+
+    def _rung(self, batch: AnyBatch, state: State) -> int:
+        """The rung of this round, on its grid."""
+        return self._first(batch.d) if state["rung"] is None else min(max(state["rung"] - _finest(batch), 0), HIGHEST)
 
     def _first(self, d: int) -> int:
         """The highest rung whose bound is at most the first one."""
@@ -115,6 +128,11 @@ class AdaptiveNormClip:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if _bound(middle) <= first else (low, middle - 1)
         return low
+
+
+def _finest(batch: AnyBatch) -> int:
+    """The rung of one step of e_min in real units."""
+    return RUNGS * min(batch.layout.exponents(batch.shifts))
 
 
 def _bound(rung: int) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from byzantiny.updates import UpdateBatch
+from byzantiny.updates import AnyBatch, Diagnostics, UpdateBatch
 from byzantiny.updates.rules import RuleInfo, State
 from byzantiny_models.networks import Layout
 
@@ -37,3 +38,35 @@ class PreAggregator(Protocol):
             AggregationError: fewer rows than `min_clients`, or anything else that would break the rule's promise.
         """
         ...
+
+
+@runtime_checkable
+class RowWise(Protocol):
+    """A pre-aggregator that makes each row of that row, the grid and its state alone: it can be given a round in parts.
+
+    Its card says `streams="rows"`, and its `apply` is `apply_row_wise`. What it carries on may depend on all rows, but
+    only through their diagnostics.
+    """
+
+    def part(self, batch: UpdateBatch, state: State) -> tuple[NDArray[np.int8], Diagnostics]:
+        """Return as many rows of codes as came, and their diagnostics without details.
+
+        Raises:
+            AggregationError: rows it cannot do this to.
+        """
+        ...
+
+    def whole(self, diagnostics: Diagnostics, batch: AnyBatch, state: State) -> tuple[Diagnostics, State]:
+        """Return the diagnostics of all rows with their details, and the next state; of `batch` n and the grid are read.
+
+        Raises:
+            AggregationError: fewer rows than `min_clients`.
+        """
+        ...
+
+
+def apply_row_wise(rule: RowWise, batch: UpdateBatch, state: State) -> tuple[UpdateBatch, State]:
+    """Return what a row-wise rule makes of a batch: the batch as the one part of a whole."""
+    rows, diagnostics = rule.part(batch, state)
+    diagnostics, state = rule.whole(diagnostics, batch, state)
+    return batch.with_rows(rows, diagnostics), state

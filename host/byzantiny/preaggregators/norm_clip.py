@@ -7,13 +7,21 @@ no noise is added. The norm is measured here: a length the device reports is an 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.updates import Diagnostics, PipelineError, UpdateBatch, rescaled_bound, weighted_squared_norms
+from byzantiny.preaggregators.base import apply_row_wise
+from byzantiny.updates import (
+    AnyBatch,
+    Diagnostics,
+    PipelineError,
+    UpdateBatch,
+    rescaled_bound,
+    weighted_squared_norms,
+)
 from byzantiny.updates.rules import RuleInfo, require_clients, require_exponent
 from byzantiny_models.networks import Layout
 from byzantiny_models.quantization import div_half_away, isqrt_ceil
@@ -47,6 +55,7 @@ class NormClip:
         limit="n >= 1; int8 rows",
         breakdown="0 alone; bounds what one client adds to a sum",
         cost="O(n d)",
+        streams="rows",
         paper="Sun et al., 2019, arXiv 1911.07963",
         keeps=frozenset({"exact", "permutation", "negation"}),
     )
@@ -70,18 +79,27 @@ class NormClip:
 
     def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[UpdateBatch, None]:  # noqa: ARG002
         """Return the clipped rows; the trace says who was clipped, by which factor, from which norm."""
+        return apply_row_wise(self, batch, state)
+
+    def part(self, batch: UpdateBatch, state: None) -> tuple[NDArray[np.int8], Diagnostics]:  # noqa: ARG002
+        """Return some of a round's rows, clipped."""
+        return clip_to(self.name, batch, self._bound(batch))
+
+    def whole(self, diagnostics: Diagnostics, batch: AnyBatch, state: None) -> tuple[Diagnostics, None]:
+        """Return the diagnostics with the number of rows that were clipped, and the bound."""
         require_clients(self.name, batch.n, self.min_clients, "n >= 1")
-        bound = self.bound
-        if self.finest is not None:
-            bound = rescaled_bound(bound, self.finest, min(batch.layout.exponents(batch.shifts)))
-        rows, diagnostics = clip_to(self.name, batch, bound, weighted_squared_norms(batch))
-        return batch.with_rows(rows, diagnostics), state
+        return with_bound(diagnostics, self._bound(batch)), state
+
+    def _bound(self, batch: AnyBatch) -> int:
+        """The bound in steps of this round's grid."""
+        if self.finest is None:
+            return self.bound
+        return rescaled_bound(self.bound, self.finest, min(batch.layout.exponents(batch.shifts)))
 
 
-def clip_to(
-    rule: str, batch: UpdateBatch, bound: int, squared: NDArray[np.int64], **details: float
-) -> tuple[NDArray[np.int8], Diagnostics]:
-    """Return the rows scaled down to a bound, given their squared norms, and the diagnostics of the rule that asks."""
+def clip_to(rule: str, batch: UpdateBatch, bound: int) -> tuple[NDArray[np.int8], Diagnostics]:
+    """Return the rows scaled down to a bound in steps of e_min, and the diagnostics of the rule that asks."""
+    squared = weighted_squared_norms(batch)
     factors = np.full(batch.n, 1 << FACTOR_BITS, dtype=np.int64)
     rows = batch.rows
     beyond = np.flatnonzero(squared > bound**2)
@@ -101,6 +119,14 @@ def clip_to(
             f"norm {norm:.1f} above {bound}" if square > bound**2 else ""
             for norm, square in zip(norms, squared, strict=True)
         ),
-        details={"clipped_rows": float(len(beyond)), "bound": float(bound)} | details,
     )
     return rows, diagnostics
+
+
+def with_bound(diagnostics: Diagnostics, bound: int, **details: float) -> Diagnostics:
+    """Return the diagnostics of `clip_to` with their details; a row was clipped if its factor is below 1.
+
+    That is exact: above the bound, `isqrt_ceil(N) >= bound + 1`, so that the factor is below 4096 / 4096.
+    """
+    clipped = 0 if diagnostics.clipped is None else np.count_nonzero(diagnostics.clipped < 1)
+    return replace(diagnostics, details={"clipped_rows": float(clipped), "bound": float(bound)} | details)

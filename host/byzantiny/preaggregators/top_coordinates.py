@@ -7,13 +7,14 @@ what it shows is what a sparse wire would cost in accuracy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.updates import Diagnostics, InvalidBatchError, PipelineError, UpdateBatch
+from byzantiny.preaggregators.base import apply_row_wise
+from byzantiny.updates import AnyBatch, Diagnostics, InvalidBatchError, PipelineError, UpdateBatch
 from byzantiny.updates.rules import RuleInfo, require_clients
 from byzantiny_models.networks import Layout
 
@@ -39,6 +40,7 @@ class TopCoordinates:
         limit="n >= 1; k <= d",
         breakdown="0: no defence",
         cost="O(n d)",
+        streams="rows",
         paper="Aji and Heafield, EMNLP 2017, arXiv 1704.05021",
         keeps=frozenset({"exact", "permutation", "negation", "scale"}),
     )
@@ -61,7 +63,10 @@ class TopCoordinates:
 
     def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[UpdateBatch, None]:  # noqa: ARG002
         """Return the sparse rows; the score of a row is how many coordinates it has left."""
-        require_clients(self.name, batch.n, self.min_clients, "n >= 1")
+        return apply_row_wise(self, batch, state)
+
+    def part(self, batch: UpdateBatch, state: None) -> tuple[NDArray[Any], Diagnostics]:  # noqa: ARG002
+        """Return some of a round's rows, sparse."""
         if self.k > batch.d:
             raise InvalidBatchError(
                 f"top-coordinates: k = {self.k} of {batch.d} coordinates; choose k up to {batch.d}, or leave the stage out"
@@ -69,13 +74,13 @@ class TopCoordinates:
         exponents = batch.layout.exponents(batch.shifts)
         worth = np.repeat([2 ** (e - min(exponents)) for e in exponents], [t.elements for t in batch.layout.tensors])
         rows = np.stack([_sparse(row, worth, self.k) for row in batch.rows])
-        diagnostics = Diagnostics(
-            self.name,
-            kept=np.ones(batch.n, np.bool_),
-            score=np.count_nonzero(rows, axis=1).astype(np.float64),
-            details={"coordinates_kept": float(self.k)},
-        )
-        return batch.with_rows(rows, diagnostics), state
+        left = np.count_nonzero(rows, axis=1).astype(np.float64)
+        return rows, Diagnostics(self.name, kept=np.ones(batch.n, np.bool_), score=left)
+
+    def whole(self, diagnostics: Diagnostics, batch: AnyBatch, state: None) -> tuple[Diagnostics, None]:
+        """Return the diagnostics with k."""
+        require_clients(self.name, batch.n, self.min_clients, "n >= 1")
+        return replace(diagnostics, details={"coordinates_kept": float(self.k)}), state
 
 
 def _sparse(row: NDArray[Any], worth: NDArray[np.int64], k: int) -> NDArray[Any]:

@@ -25,6 +25,7 @@ PROMISES: Mapping[str, str] = {
     "rows": "as many rows are passed on as `rows_out` says, of the same clients, with one entry more in the trace",
     "mixing": "`origin` says which clients a row is made of, in shares that sum to one; nobody is lost without a reason",
     "unchanged": "a screen passes rows on as they came",
+    "streaming": "as the card's `streams` says: the same of parts of a round, or from counts; or counts are refused",
     **PROPERTIES,
 }
 """The promises that `check_aggregator`, `check_preaggregator` and `check_screen` test. The last eight are those a card

@@ -15,6 +15,7 @@ from byzantiny.testing.batches import LAYOUT, batch_of, batches, generator
 from byzantiny.testing.promises import ContractError, hold
 from byzantiny.testing.properties import check_properties, check_result
 from byzantiny.testing.purity import applied, check_card, check_diagnostics, check_limit, check_parameters
+from byzantiny.testing.streaming import check_streaming
 from byzantiny.updates import Diagnostics, InvalidBatchError, UpdateBatch
 
 EXAMPLES = 80
@@ -54,6 +55,7 @@ def check_aggregator(
                 f"bounded by the honest with {f} liars of {told.min_clients}?",
             )
     adversary.search(factory, adversary.check_bounds, examples, honest_first=honest_first)
+    check_streaming(rule)
 
 
 def check_preaggregator(factory: Callable[[], PreAggregator], *, examples: int = EXAMPLES) -> None:
@@ -95,6 +97,7 @@ def _check_stage(
         return {}
 
     adversary.search(factory, tried, examples)
+    check_streaming(rule)
 
 
 def _check_passed(rule: Any, batch: UpdateBatch, passed: UpdateBatch) -> None:

@@ -7,6 +7,7 @@ from byzantiny.updates.batch import CODE_LIMIT, UpdateBatch
 from byzantiny.updates.buffer import UpdateBuffer
 from byzantiny.updates.columns import Columns
 from byzantiny.updates.counts import AnyBatch, UpdateCounts
+from byzantiny.updates.counts_buffer import CountsBuffer
 from byzantiny.updates.counts_codec import decode_counts, encode_counts
 from byzantiny.updates.distances import (
     common_scale,
@@ -28,6 +29,7 @@ __all__ = [
     "AnyBatch",
     "BeyondLimitError",
     "Columns",
+    "CountsBuffer",
     "Diagnostics",
     "FloatAggregate",
     "InvalidBatchError",

@@ -85,6 +85,37 @@ class Diagnostics:
             ran=self.ran,
         )
 
+    @staticmethod
+    def joined(parts: Sequence[Diagnostics], order: NDArray[np.int64]) -> Diagnostics:
+        """Return the diagnostics of the parts of a round as one: row i is row `order[i]` of the parts laid end to end.
+
+        The details are left out: how those of a whole follow from those of parts only the rule knows.
+
+        Raises:
+            AggregationError: parts of several rules, or of which some have what others lack.
+
+        >>> parts = [Diagnostics("clip", np.array([True]), score=np.array([float(i)])) for i in range(3)]
+        >>> Diagnostics.joined(parts, np.array([2, 0, 1])).score.tolist()
+        [2.0, 0.0, 1.0]
+        """
+        first = parts[0]
+        for name in ("weight", "score", "clipped", "reasons"):
+            have = sum(getattr(part, name) is not None for part in parts)
+            if have not in (0, len(parts)) or any(part.rule != first.rule for part in parts):
+                raise AggregationError(
+                    f"parts of {', '.join(sorted({part.rule for part in parts}))}, {have} of {len(parts)} with `{name}`: "
+                    "only parts that one rule made of one round can be joined"
+                )
+        reasons = [reason for part in parts for reason in part.reasons or ()]
+        return Diagnostics(
+            first.rule,
+            kept=np.concatenate([part.kept for part in parts])[order],
+            weight=_joined([part.weight for part in parts], order),
+            score=_joined([part.score for part in parts], order),
+            clipped=_joined([part.clipped for part in parts], order),
+            reasons=None if first.reasons is None else tuple(reasons[i] for i in order.tolist()),
+        )
+
     def records(self, client_ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return one JSON-ready record per client.
 
@@ -208,6 +239,11 @@ def _freeze(*arrays: object) -> None:
 def _join_reasons(reasons: tuple[str, ...], held: NDArray[np.bool_]) -> tuple[str, ...]:
     columns = ((reasons[r] for r in np.flatnonzero(column)) for column in held.T)
     return tuple("; ".join(dict.fromkeys(filter(None, column))) for column in columns)
+
+
+def _joined(parts: Sequence[NDArray[np.float64] | None], order: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present)[order] if present else None
 
 
 def _plain(value: object) -> object:
