@@ -15,7 +15,9 @@ from byzantiny.cli import doctor
 from byzantiny.cli.listing import KINDS
 
 Cli = Callable[..., Any]
-COMMANDS = ["demo", "run", "resume", "report", "reproduce", "list", "doctor", "firmware", "board"]
+COMMANDS = [
+    "demo", "run", "resume", "report", "reproduce", "phase", "bias", "kappa", "breakdown", "list", "doctor", "firmware", "board",
+]  # fmt: skip
 
 
 def test_help_names_every_command(cli: Cli) -> None:

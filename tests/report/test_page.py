@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from byzantiny.charts.style import spread
 from byzantiny.records import ClientRow, Final, RoundRow
 from byzantiny.report import ReportError, load_run, summarize_arms, write_picture, write_report
 from byzantiny.report.charts import verdicts as verdict_charts
-from byzantiny.report.charts.accuracy import spread
 from byzantiny.report.downloads import MOST_EMBEDDED_BYTES, to_csv
 from byzantiny.report.words import caveats
 

@@ -7,6 +7,7 @@ Nothing is told by colour alone: arms differ in dash and marker, and are labelle
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,3 +137,21 @@ def thin(count: int, most: int = 300) -> list[int]:
         return []
     step = -(-count // most)
     return sorted({*range(0, count, step), count - 1})
+
+
+def spread(centres: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
+    """Move labels apart, as little as a sweep can, so that none overlaps; inputs and result from top to bottom.
+
+    >>> spread([10.0, 12.0, 100.0], [20.0, 20.0, 20.0], 0.0, 110.0)
+    [10.0, 30.0, 100.0]
+    """
+    placed: list[float] = []
+    edge = low
+    for centre, height in zip(centres, heights, strict=True):
+        placed.append(max(centre, edge + height / 2))
+        edge = placed[-1] + height / 2
+    edge = max(high, sum(heights) + low)
+    for index in range(len(placed) - 1, -1, -1):
+        placed[index] = min(placed[index], edge - heights[index] / 2)
+        edge = placed[index] - heights[index] / 2
+    return placed

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from byzantiny.cli import doctor as doctor_module
-from byzantiny.cli import listing
+from byzantiny.cli import listing, robustness
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
 from byzantiny.experiment import provenance
 from byzantiny.experiment.config import ConfigError
@@ -40,6 +40,9 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     for command in (demo, run, resume, report, reproduce):
         app.command()(command)
+    app.command("phase")(robustness.phase_)
+    for study in (robustness.bias, robustness.kappa, robustness.breakdown):
+        app.command()(study)
     app.command("list")(list_)
     app.command("ls", hidden=True)(list_)
     app.command()(doctor)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.federation.grid import GridPolicy, GridState, Scales, measure
-from byzantiny.federation.pipeline import Pipeline, build_pipeline
+from byzantiny.federation.pipeline import Pipeline, Zoos, build_pipeline, load_zoos
 from byzantiny.federation.state import ServerState
 from byzantiny.federation.streaming import STREAM_ABOVE, RoundBuffer, StreamBuffer, StreamedRound
 from byzantiny.preaggregators import RowWise
@@ -31,7 +31,9 @@ __all__ = [
     "Scales",
     "ServerState",
     "StreamedRound",
+    "Zoos",
     "build_pipeline",
+    "load_zoos",
     "measure",
     "server_step",
 ]

@@ -75,13 +75,25 @@ class Pipeline:
         return rows >= self.aggregator.min_clients
 
 
+Zoos = Mapping[Kind, Mapping[str, Callable[..., Any]]]
+"""The rules of each kind by name."""
+
+
+def load_zoos() -> Zoos:
+    """Return all rules, built in and from entry points, which takes the time of three walks over what is installed."""
+    return {"screening": load_screening(), "pre-aggregator": load_preaggregators(), "aggregator": load_aggregators()}
+
+
 def build_pipeline(
-    stages: Sequence[Mapping[str, Any]], f_declared: int | None = None, finest: int | None = None
+    stages: Sequence[Mapping[str, Any]],
+    f_declared: int | None = None,
+    finest: int | None = None,
+    zoos: Zoos | None = None,
 ) -> Pipeline:
     """Build a defence from `{"name": ..., parameter: value, ...}` records.
 
     A rule with a parameter `f` gets `f_declared` unless its record gives one; one with a parameter `finest`, which
-    says in which steps its lengths are given, gets `finest`.
+    says in which steps its lengths are given, gets `finest`. `zoos` are `load_zoos()` for whoever builds many.
 
     Raises:
         PipelineError: an unknown name or parameter, a value the rule refuses, stages out of order, no aggregator.
@@ -90,11 +102,7 @@ def build_pipeline(
     Traceback (most recent call last):
     byzantiny.updates.errors.PipelineError: unknown rule 'medain'; did you mean 'median'? Known: ...
     """
-    zoos: dict[Kind, dict[str, Callable[..., Any]]] = {
-        "screening": load_screening(),
-        "pre-aggregator": load_preaggregators(),
-        "aggregator": load_aggregators(),
-    }
+    zoos = load_zoos() if zoos is None else zoos
     kinds: list[Kind] = []
     rules: list[Any] = []
     for record in stages:
@@ -108,9 +116,7 @@ def build_pipeline(
     return Pipeline(tuple(rules[:-1]), rules[-1])
 
 
-def _find(
-    record: Mapping[str, Any], zoos: Mapping[Kind, Mapping[str, Callable[..., Any]]]
-) -> tuple[Kind, Callable[..., Any]]:
+def _find(record: Mapping[str, Any], zoos: Zoos) -> tuple[Kind, Callable[..., Any]]:
     name = str(record.get("name"))
     for kind, zoo in zoos.items():
         if name in zoo:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.federation import Pipeline, build_pipeline
+from byzantiny.federation import Pipeline, Zoos, build_pipeline, load_zoos
 from byzantiny.robustness.errors import RobustnessError
 from byzantiny.updates import BeyondLimitError, UpdateBatch
 from byzantiny_models.rng import Stream, rng_for
@@ -35,10 +35,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class Defence:
-    """The stages of a defence in order, as they were written, and the name they were written under."""
+    """The stages of a defence in order, as they were written, the name they were written under, and where rules are."""
 
     name: str
     stages: tuple[Mapping[str, Any], ...]
+    zoos: Zoos
 
     def build(self, scale: Scale) -> Pipeline:
         """Return the pipeline that is told f = `scale.f`.
@@ -50,7 +51,7 @@ class Defence:
         40.0
         """
         given = [_fitted(str(stage["name"]), scale) | dict(stage) for stage in self.stages]
-        pipeline = build_pipeline(given, f_declared=scale.f)
+        pipeline = build_pipeline(given, f_declared=scale.f, zoos=self.zoos)
         least = pipeline.min_clients
         if least > scale.n:
             raise BeyondLimitError(
@@ -59,8 +60,10 @@ class Defence:
         return pipeline
 
 
-def parse_defence(text: str) -> Defence:
+def parse_defence(text: str, zoos: Zoos | None = None) -> Defence:
     """Return the defence of a name: stages joined by `+`, parameters after `:` as `key=value`, joined by commas.
+
+    `zoos` are `load_zoos()` for whoever parses many.
 
     Raises:
         RobustnessError: an empty stage, or a parameter without a value.
@@ -80,7 +83,7 @@ def parse_defence(text: str) -> Defence:
                 raise RobustnessError(f"defence {text!r}: {setting!r} is no parameter; write key=value, e.g. s=3")
             stage[key.strip()] = _value(value.strip())
         stages.append(stage)
-    return Defence(text, tuple(stages))
+    return Defence(text, tuple(stages), load_zoos() if zoos is None else zoos)
 
 
 def aggregate(pipeline: Pipeline, rows: NDArray[Any], seed: int = 0) -> NDArray[np.float64]:
@@ -114,6 +117,7 @@ def _fitted(name: str, scale: Scale) -> dict[str, Any]:
         "top-coordinates": {"k": max(1, scale.d // 2)},
         "weighted-mean": {"default": 1},
         "monna": {"idx": scale.f},
+        "geometric-median": {"tolerance": 1e-6},  # where rows coincide, its last digits take a thousand steps
     }
     return fitted.get(name, {})
 

@@ -17,7 +17,7 @@ def require_between(name: str, value: float, least: float, most: float) -> None:
 
     >>> require_between("n", 2, 3, 1000)
     Traceback (most recent call last):
-    byzantiny.robustness.errors.RobustnessError: n is 2; it must be in 3 .. 1000
+    byzantiny.robustness.errors.RobustnessError: n is 2; the limits are 3 .. 1000: choose one within
     """
     if not least <= value <= most:
-        raise RobustnessError(f"{name} is {value:g}; it must be in {least:g} .. {most:g}")
+        raise RobustnessError(f"{name} is {value:g}; the limits are {least:g} .. {most:g}: choose one within")

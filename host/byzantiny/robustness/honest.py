@@ -40,6 +40,7 @@ class Model:
         require_between("spread", self.spread, 2.0**-10, 64.0)
         require_between("signal", self.signal, 0.01, 100.0)
         require_between("seed", self.seed, 0, 2**64 - 1)
+        require_between("n times d", self.n * self.d, 3, 10**7)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from byzantiny.charts.style import ArmStyle, Spec, Theme, arm_style, figure, thin
+from byzantiny.charts.style import ArmStyle, Spec, Theme, arm_style, figure, spread, thin
 from byzantiny.report.arms import ArmSummary
 from byzantiny.report.charts.labels import round_axis, wrap
 from byzantiny.report.run import Run
@@ -128,24 +128,6 @@ def _phase_ruler(run: Run, theme: Theme) -> Spec:
         "mark": {"type": "point", "opacity": 0, "color": theme.ink},
         "encoding": _xy(run),
     }
-
-
-def spread(centres: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
-    """Move labels apart, as little as a sweep can, so that none overlaps; inputs and result from top to bottom.
-
-    >>> spread([10.0, 12.0, 100.0], [20.0, 20.0, 20.0], 0.0, 110.0)
-    [10.0, 30.0, 100.0]
-    """
-    placed: list[float] = []
-    edge = low
-    for centre, height in zip(centres, heights, strict=True):
-        placed.append(max(centre, edge + height / 2))
-        edge = placed[-1] + height / 2
-    edge = max(high, sum(heights) + low)
-    for index in range(len(placed) - 1, -1, -1):
-        placed[index] = min(placed[index], edge - heights[index] / 2)
-        edge = placed[index] - heights[index] / 2
-    return placed
 
 
 def _label_panel(ends: Sequence[tuple[float, ArmSummary, ArmStyle]]) -> Spec:

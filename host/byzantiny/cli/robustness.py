@@ -1,0 +1,310 @@
+"""`byzantiny phase`, `bias`, `kappa`, `breakdown`: studies of what a bound means, without an experiment."""
+
+from __future__ import annotations
+
+import json as json_module
+import math
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from byzantiny.aggregators import load_aggregators
+from byzantiny.charts.style import Spec, Theme
+from byzantiny.cli import studies
+from byzantiny.cli.errors import EXIT_SUSPENDED
+from byzantiny.cli.progress import Patience
+from byzantiny.federation import load_zoos
+from byzantiny.robustness.bias import BiasCurve, bias_curve
+from byzantiny.robustness.breakdown import SMALLER, BreakdownCurve, breakdown_curve, page_defences, pages
+from byzantiny.robustness.defences import PIPELINES, Scale, aggregate, parse_defence
+from byzantiny.robustness.errors import RobustnessError, require_between
+from byzantiny.robustness.honest import Model
+from byzantiny.robustness.kappa import MeasuredKappa, declared_kappa, measure_kappa, subset_masks
+from byzantiny.robustness.phase import PANELS, PhaseStudy, phase
+from byzantiny.robustness.pictures.bias import bias_chart
+from byzantiny.robustness.pictures.breakdown import breakdown_chart
+from byzantiny.robustness.pictures.phase import phase_chart
+from byzantiny.robustness.pictures.save import check_target, save
+from byzantiny.updates import BeyondLimitError
+from byzantiny_models.rng import Stream, rng_for
+
+Defences = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[DEFENCE]...", help="Rules joined by +, parameters after a colon: arc+nnm+krum, bucketing:s=3+median."
+    ),
+]
+N = Annotated[int, typer.Option("--n", help="Clients.")]
+D = Annotated[int, typer.Option("--d", help="Coordinates.")]
+Signal = Annotated[float, typer.Option("--signal", help="Size of the honest mean, in honest standard deviations.")]
+Spread = Annotated[float, typer.Option("--spread", help="Honest standard deviation, in grid steps.")]
+Seed = Annotated[int, typer.Option("--seed", help="Everything drawn is drawn from it.")]
+Trials = Annotated[int, typer.Option("--trials", help="Independent rounds to average over.")]
+FStep = Annotated[int, typer.Option("--f-step", help="Take every so many f.")]
+All = Annotated[bool, typer.Option("--all", help="All aggregators, and pipelines in common use.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables and progress.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write a picture: FILE.svg, FILE.png or FILE.html.")]
+Evaluations = Annotated[int, typer.Option("--evaluations", help="Steps of the search's hill climbing.")]
+
+SOME = ("mean", "median", "trimmed-mean", "krum", "multi-krum", "nnm+trimmed-mean")
+"""What `bias` and `kappa` compare if nothing is named."""
+
+
+def phase_(
+    rules: Defences = None,
+    n: N = 50,
+    d: D = 1000,
+    signal: Signal = 0.5,
+    attack: Annotated[str, typer.Option("--attack", help="sign-flip, saturate, ipm or alie.")] = "saturate",
+    factor: Annotated[float | None, typer.Option("--factor", help="The attack's scale, reach, epsilon or z.")] = None,
+    trials: Trials = 1,
+    f_step: FStep = 1,
+    per_octave: Annotated[int, typer.Option("--per-octave", help="Columns to the octave.")] = 2,
+    seed: Seed = 1,
+    json: Json = False,
+    out: Out = None,
+) -> None:
+    """On which grid, with how many liars, a rule still points where the honest clients point: cosine, as a picture."""
+    study = PhaseStudy(tuple(rules or PANELS), n, d, signal, attack, factor, trials, f_step, per_octave, seed)
+    with _study("phase", json=json, out=out) as patience:
+        answer = phase(study, patience)
+
+    def chart(theme: Theme) -> Spec:
+        return phase_chart(answer, theme)
+
+    console = _finish(json, answer.record(), out, chart, "Phase picture")
+    if console is not None:
+        studies.print_phase(answer, console)
+        _said_where(console, out)
+
+
+def bias(
+    defences: Defences = None,
+    all_: All = False,
+    n: N = 20,
+    d: D = 64,
+    spread: Spread = 8.0,
+    signal: Signal = 0.5,
+    f_step: FStep = 1,
+    evaluations: Evaluations = 300,
+    seed: Seed = 1,
+    json: Json = False,
+    out: Out = None,
+) -> None:
+    """How far the worst lies move the aggregate, in honest standard deviations; and from which f / n they turn it."""
+    model, names = Model(n, d, spread, signal, seed), _chosen(defences, all_)
+    curves: list[BiasCurve] = []
+    with _study("bias", json=json, out=out) as patience:
+        zoos = load_zoos()
+        parsed = [parse_defence(name, zoos) for name in names]
+        for defence in parsed:
+            defence.build(Scale(n, 0, d, spread))
+        for number, defence in enumerate(parsed):
+            points = len(range(0, (n + 1) // 2, f_step)) if f_step > 0 else 1
+
+            def heard(point: Any, number: int = number, points: int = points, name: str = defence.name) -> None:
+                patience(number * points + point.f // f_step + 1, len(parsed) * points, name)
+
+            curves.append(bias_curve(defence, model, evaluations=evaluations, f_step=f_step, on_point=heard))
+
+    def chart(theme: Theme) -> Spec:
+        return bias_chart(curves, model, theme)
+
+    record = {"schema": "byzantiny.bias/1", "study": _model(model), "curves": [curve.record() for curve in curves]}
+    console = _finish(json, record, out, chart, "Max-bias curves")
+    if console is not None:
+        console.print(studies.bias_table(curves, width=console.width, encoding=console.encoding))
+        note = (
+            "sign flip, anything: smallest f / n with a step against the honest mean. Other columns, by f / n: the worst "
+            "shift in honest standard deviations; ~: found by search, not known to be the worst."
+        )
+        console.print(Text(note, style="dim"), soft_wrap=not console.is_terminal)
+        _said_where(console, out)
+
+
+def kappa(
+    defences: Defences = None,
+    all_: All = False,
+    n: N = 11,
+    f: Annotated[int, typer.Option("--f", help="Liars.")] = 2,
+    d: D = 2,
+    evaluations: Evaluations = 400,
+    seed: Seed = 1,
+    json: Json = False,
+) -> None:
+    """The (f, kappa)-robustness that theory declares, beside the worst found over all sets of n - f rows."""
+    require_between("n", n, 3, 16)
+    require_between("f", f, 1, (n - 1) // 2)
+    require_between("d", d, 1, 16)
+    require_between("evaluations", evaluations, 0, 1_000_000)
+    names = _chosen(defences, all_)
+    rows: list[studies.KappaRow] = []
+    with _study("kappa", json=json) as patience:
+        zoos = load_zoos()
+        parsed = [parse_defence(name, zoos) for name in names]
+        for number, defence in enumerate(parsed):
+            patience(number, len(parsed), defence.name)
+            try:
+                pipeline = defence.build(Scale(n, f, d, 20.0))
+            except BeyondLimitError as error:
+                rows.append(studies.KappaRow(defence.name, None, None, str(error)))
+                continue
+            found = _measured(pipeline, n, f, d, evaluations, seed)
+            rows.append(studies.KappaRow(defence.name, declared_kappa(pipeline, n, f), found.value))
+    record = {
+        "schema": "byzantiny.kappa/1",
+        "n": n,
+        "f": f,
+        "d": d,
+        "seed": seed,
+        "rows": [_kappa(row) for row in rows],
+    }
+    console = _finish(json, record)
+    if console is not None:
+        console.print(studies.kappa_table(rows))
+        for row in rows:
+            if row.refused:
+                console.print(Text(row.refused, style="yellow"), soft_wrap=True)
+
+
+def breakdown(
+    defences: Defences = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="One picture a page of docs/rules, into the folder --out.")
+    ] = False,
+    n: N = 20,
+    d: D = 64,
+    spread: Spread = 8.0,
+    signal: Signal = 0.5,
+    trials: Trials = 4,
+    seed: Seed = 1,
+    json: Json = False,
+    out: Out = None,
+) -> None:
+    """Error against f / n under ALIE, sign flip and IPM: the picture on every rule's page."""
+    model = Model(n, d, spread, signal, seed)
+    require_between("trials", trials, 1, 100)
+    if all_:
+        if defences or out is None or not out.is_dir():
+            raise RobustnessError(
+                f"--all with {defences or 'no names'} and --out {out}: it takes no names and a folder that is there; "
+                "e.g. --all --out docs/rules/breakdown"
+            )
+        jobs: list[tuple[tuple[str, ...], Path | None]]
+        jobs = [(page_defences(rule), out / f"{rule}.svg") for rule in pages()]
+    else:
+        if not defences:
+            raise RobustnessError("breakdown needs a defence, e.g. krum or nnm+krum; or --all with a folder as --out")
+        jobs = [(page_defences(defences[0]) if len(defences) == 1 else tuple(defences), out)]
+    results: list[list[BreakdownCurve]] = []
+    with _study("breakdown", json=json, out=None if all_ else out) as patience:
+        if all_:
+            check_target(jobs[0][1] or Path())
+        zoos = load_zoos()
+        for number, (names, target) in enumerate(jobs):
+            patience(number, len(jobs), names[-1])
+            curves = [_breakdown(name, zoos, model, trials) for name in names]
+            results.append(curves)
+            if target is not None:
+                _save_breakdown(target, curves)
+    record = {"schema": "byzantiny.breakdown/1", "curves": [curve.record() for curves in results for curve in curves]}
+    console = _finish(json, record)
+    if console is not None:
+        if all_:
+            console.print(f"wrote {len(jobs)} pictures into {out}", soft_wrap=True)
+            return
+        for curve in results[0]:
+            console.print(studies.breakdown_table(curve))
+            if curve.refused:
+                console.print(Text(curve.refused, style="yellow"), soft_wrap=True)
+        _said_where(console, out)
+
+
+def _breakdown(name: str, zoos: Any, model: Model, trials: int) -> BreakdownCurve:
+    aggregator = name.rpartition("+")[2]
+    fewer = Model(min(model.n, SMALLER.get(aggregator, model.n)), model.d, model.spread, model.signal, model.seed)
+    return breakdown_curve(parse_defence(name, zoos), fewer, trials=trials)
+
+
+def _save_breakdown(target: Path, curves: list[BreakdownCurve]) -> None:
+    def chart(theme: Theme) -> Spec:
+        return breakdown_chart(curves, theme)
+
+    record = [curve.record() for curve in curves]
+    save(target, chart, title=f"Breakdown of {curves[-1].defence}", command=_command(), record=record)
+
+
+def _measured(pipeline: Any, n: int, f: int, d: int, evaluations: int, seed: int) -> MeasuredKappa:
+    # What ARC clips it would round, were the rows codes; the theory is about rows that are not rounded.
+    codes = not any(stage.name == "arc" for stage in pipeline.stages)
+
+    def apply(rows: Any) -> Any:
+        return aggregate(pipeline, rows.astype(np.int8) if codes else rows, seed)
+
+    members = subset_masks(n, f)
+    if pipeline.aggregator.name == "monna":
+        members = members[members[:, f] == 1]
+    rng = rng_for(seed, Stream.ATTACK)
+    return measure_kappa(apply, n, f, rng, d=d, evaluations=evaluations, members=members)
+
+
+def _kappa(row: studies.KappaRow) -> dict[str, Any]:
+    def plain(value: float | None) -> float | str | None:
+        return "unbounded" if value is not None and math.isinf(value) else value
+
+    return {
+        "defence": row.defence,
+        "declared": plain(row.declared),
+        "measured": plain(row.measured),
+        "refused": row.refused,
+    }
+
+
+def _chosen(defences: list[str] | None, all_: bool) -> tuple[str, ...]:
+    if all_ and defences:
+        raise RobustnessError(f"--all with {', '.join(defences)}: it takes no names; leave out the one or the other")
+    return (*load_aggregators(), *PIPELINES) if all_ else tuple(defences or SOME)
+
+
+def _model(model: Model) -> dict[str, Any]:
+    return {"n": model.n, "d": model.d, "spread_steps": model.spread, "signal": model.signal, "seed": model.seed}
+
+
+@contextmanager
+def _study(what: str, *, json: bool, out: Path | None = None) -> Iterator[Patience]:
+    """Check where the picture goes before anything is computed for it, show progress, and end quietly on Ctrl-C."""
+    if out is not None:
+        check_target(out)
+    try:
+        with Patience(what, enabled=not json) as patience:
+            yield patience
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; nothing was written\n")
+        raise SystemExit(EXIT_SUSPENDED) from None
+
+
+def _finish(json: bool, record: Any, out: Path | None = None, chart: Any = None, title: str = "") -> Console | None:
+    """Write the picture; print the object, or return the console for people."""
+    if out is not None:
+        save(out, chart, title=title, command=_command(), record=record)
+    if json:
+        sys.stdout.write(json_module.dumps(record) + "\n")
+        return None
+    return Console(highlight=False)
+
+
+def _said_where(console: Console, out: Path | None) -> None:
+    if out is not None:
+        console.print(Text(f"wrote {out}"), soft_wrap=True)
+
+
+def _command() -> str:
+    return "byzantiny " + shlex.join(sys.argv[1:])
