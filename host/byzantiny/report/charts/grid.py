@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from byzantiny.charts.style import DASHES, Spec, Theme
+from byzantiny.charts.style import DASHES, Spec, Theme, spread
 from byzantiny.report.arms import ArmSummary
-from byzantiny.report.charts.accuracy import spread
 from byzantiny.report.charts.labels import round_axis
 from byzantiny.report.charts.multiples import PANEL_WIDTH, multiples, panel
 from byzantiny.report.grid import TensorPath, adapted
