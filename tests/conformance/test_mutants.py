@@ -38,6 +38,12 @@ def claims(rule, *keeps, **others):
     return replace(rule.info, keeps=frozenset(keeps), **others)
 
 
+class ReadsRows(Mean):
+    """A mean that needs the rows, for mutants that look at them."""
+
+    info: ClassVar[RuleInfo] = replace(Mean.info, streams="no")
+
+
 # Purity: input, state, determinism, randomness.
 
 
@@ -78,7 +84,7 @@ class RemembersTheLast(Mean):
         return replace(aggregate, numerator=aggregate.numerator + last), state
 
 
-class DrawsFromNumPy(Mean):
+class DrawsFromNumPy(ReadsRows):
     """plato seeds nothing, FLPoison shuffles with the global generator (3.3)."""
 
     def apply(self, batch, state, rng):
@@ -112,11 +118,29 @@ class KeepsATuple(Mean):
         return replace(aggregate, numerator=aggregate.numerator + (state == (1, 2))), (1, 2)
 
 
-class ReadsTheStoreAsRows(Mean):
+class ReadsTheStoreAsRows(ReadsRows):
     """In a round the updates lie in tiles; only a batch built from an array stores rows."""
 
     def apply(self, batch, state, rng):
         return aggregate_of(batch.stored[:, : batch.d]), state
+
+
+class SaysItStreams(Krum):
+    info: ClassVar[RuleInfo] = replace(Krum.info, streams="counts")
+
+
+class StreamsUnasked(Median):
+    info: ClassVar[RuleInfo] = replace(Median.info, streams="no")
+
+
+class CountsOtherwise(Mean):
+    """Its way through counts forgets who was counted."""
+
+    def apply(self, batch, state, rng):
+        aggregate, state = Mean.apply(self, batch, state, rng)
+        if not isinstance(batch, UpdateBatch):
+            aggregate = replace(aggregate, diagnostics=Diagnostics(self.name, np.ones(1, np.bool_)))
+        return aggregate, state
 
 
 # Failing closed.
@@ -187,7 +211,7 @@ class BelievesHalf(Median):
 class DividesByTheNorm(Mean):
     """One client that sends zeros closes every round."""
 
-    info: ClassVar[RuleInfo] = claims(Mean, "permutation")
+    info: ClassVar[RuleInfo] = claims(ReadsRows, "permutation")
 
     def apply(self, batch, state, rng):
         norms = np.sqrt(squared_norms(batch).astype(np.float64))
@@ -206,8 +230,8 @@ class ReturnsAnArray(Mean):
         return batch.rows.mean(axis=0), state
 
 
-class LosesACoordinate(Mean):
-    info: ClassVar[RuleInfo] = claims(Mean)
+class LosesACoordinate(ReadsRows):
+    info: ClassVar[RuleInfo] = claims(ReadsRows)
 
     def apply(self, batch, state, rng):
         return aggregate_of(batch.rows[:, 1:]), state
@@ -225,19 +249,19 @@ class SpeaksForAnother(Mean):
         return replace(aggregate, diagnostics=replace(aggregate.diagnostics, rule="median")), state
 
 
-class CountsClients(Mean):
+class CountsClients(ReadsRows):
     """Its account is by client, where rows may be fewer."""
 
     def apply(self, batch, state, rng):
         return aggregate_of(batch.rows, Diagnostics("mean", np.ones(len(batch.client_ids), np.bool_))), state
 
 
-class KeepsNobody(Mean):
+class KeepsNobody(ReadsRows):
     def apply(self, batch, state, rng):
         return aggregate_of(batch.rows, Diagnostics("mean", np.zeros(batch.n, np.bool_))), state
 
 
-class WeighsWhomItDropped(Mean):
+class WeighsWhomItDropped(ReadsRows):
     def apply(self, batch, state, rng):
         kept = np.arange(batch.n) > 0
         said = Diagnostics("mean", kept | (batch.n == 1), np.full(batch.n, 1 / batch.n))
@@ -256,8 +280,8 @@ class SaysOtherWeights(MultiKrum):
 # What its card claims.
 
 
-class FavoursTheFirst(Mean):
-    info: ClassVar[RuleInfo] = claims(Mean, "permutation")
+class FavoursTheFirst(ReadsRows):
+    info: ClassVar[RuleInfo] = claims(ReadsRows, "permutation")
 
     def apply(self, batch, state, rng):
         rows = batch.rows.astype(np.int64) if batch.exact else batch.rows
@@ -269,7 +293,7 @@ class FavoursTheFirst(Mean):
 
 
 class FavoursTheFirstOfTies(FavoursTheFirst):
-    info: ClassVar[RuleInfo] = claims(Mean, "permutation-up-to-ties")
+    info: ClassVar[RuleInfo] = claims(ReadsRows, "permutation-up-to-ties")
 
 
 class SettlesTiesByOrder(Krum):
@@ -354,7 +378,7 @@ class MeasuresInCodes(Krum):
 class TrimsOneTooFew(TrimmedMean):
     """Off by one: f - 1 of the largest are trimmed, where f may lie."""
 
-    info: ClassVar[RuleInfo] = claims(TrimmedMean, "exact", "permutation", "translation")
+    info: ClassVar[RuleInfo] = claims(TrimmedMean, "exact", "permutation", "translation", streams="no")
 
     def apply(self, batch, state, rng):
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 2f + 1")
@@ -438,6 +462,9 @@ AGGREGATORS = {
     KeepsAGenerator: "state",
     KeepsATuple: "state",
     ReadsTheStoreAsRows: "storage",
+    partial(SaysItStreams, f=1): "streaming",
+    StreamsUnasked: "streaming",
+    CountsOtherwise: "streaming",
     NeverRaises: "limit",
     partial(ClampsItsF, f=2): "limit",
     partial(FallsBackToTheMean, f=2): "limit",
@@ -682,7 +709,7 @@ def test_the_adversary_tries_the_same_cases_every_time():
     said = []
     for _ in range(2):
         with pytest.raises(ContractError) as caught:
-            check_aggregator(partial(StaysNearer, f=1))
+            check_aggregator(partial(TrimsOneTooFew, f=1))
         said.append((str(caught.value), getattr(caught.value, "__notes__", None)))
     assert said[0] == said[1]
 
