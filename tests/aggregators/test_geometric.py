@@ -330,5 +330,5 @@ def test_infinities_do_not_reach_the_rules(rule):
     """In ByzFL an infinite row makes centered clipping nan, and a nan row the geometric median (3.3)."""
     with pytest.raises(InvalidBatchError, match="nan or infinity"):
         aggregate(rule, [[1.0], [np.inf]], np.float64)
-    with pytest.raises(InvalidBatchError, match="leave float64"):
+    with pytest.raises(InvalidBatchError, match=r"hold 1e\+200 in magnitude: .* up to 2\^200; scale them down"):
         aggregate(rule, [[1.0], [1e200]], np.float64)

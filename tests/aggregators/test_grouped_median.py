@@ -92,6 +92,6 @@ def test_on_a_coarse_grid_few_saturating_clients_flip_its_sign():
 def test_float_rows_are_read_if_they_are_codes_and_refused_otherwise(rule):
     codes = np.random.default_rng(0).integers(-2, 3, (9, 70))
     assert exact(aggregate(rule, codes, np.float64)) == exact(aggregate(rule, codes))
-    for stray in (0.5, 128.0, -1e300):
+    for stray in (0.5, 128.0, -1e60):
         with pytest.raises(InvalidBatchError, match=f"{rule.name} counts codes on the grid, and the rows hold"):
             aggregate(rule, [[1.0], [stray]], np.float64)

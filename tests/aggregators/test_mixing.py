@@ -161,7 +161,7 @@ def test_a_bucket_of_one_is_the_row_itself():
 
 @pytest.mark.parametrize(
     ("permutation", "message"),
-    [((0, 0, 1), "each index once"), ((1, 2, 3), "each index once"), ((0, 1), "a permutation of 2 for 7 rows")],
+    [((0, 0, 1), "once each"), ((1, 2, 3), "once each"), ((0, 1), "a permutation of 2 for 7 rows")],
 )
 def test_a_permutation_that_is_none_is_refused(permutation, message):
     with pytest.raises((PipelineError, BeyondLimitError), match=message):

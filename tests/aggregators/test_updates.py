@@ -36,6 +36,11 @@ CODES = np.random.default_rng(0).integers(-127, 128, (4, 135)).astype(np.int8)
         (np.full((2, 135), -128, dtype=np.int8), "code -128"),
         (np.full((2, 135), np.nan), "nan or infinity"),
         (np.full((2, 135), np.inf), "nan or infinity"),
+        (np.full((2, 135), -np.inf), "nan or infinity"),
+        (
+            np.r_[np.ones((1, 135)), np.full((1, 135), -(2.0**201))],
+            r"hold 3.21e\+60 in magnitude: .* up to 2\^200; scale",
+        ),
         (np.zeros((0, 135), dtype=np.int8), "at least 1 row"),
         (np.zeros((2, 0), dtype=np.int8), "at least 1 row"),
         (np.zeros(135, dtype=np.int8), r"shape \(135,\)"),

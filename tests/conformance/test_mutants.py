@@ -125,24 +125,6 @@ class ReadsTheStoreAsRows(ReadsRows):
         return aggregate_of(batch.stored[:, : batch.d]), state
 
 
-class SaysItStreams(Krum):
-    info: ClassVar[RuleInfo] = replace(Krum.info, streams="counts")
-
-
-class StreamsUnasked(Median):
-    info: ClassVar[RuleInfo] = replace(Median.info, streams="no")
-
-
-class CountsOtherwise(Mean):
-    """Its way through counts forgets who was counted."""
-
-    def apply(self, batch, state, rng):
-        aggregate, state = Mean.apply(self, batch, state, rng)
-        if not isinstance(batch, UpdateBatch):
-            aggregate = replace(aggregate, diagnostics=Diagnostics(self.name, np.ones(1, np.bool_)))
-        return aggregate, state
-
-
 # Failing closed.
 
 
@@ -462,9 +444,6 @@ AGGREGATORS = {
     KeepsAGenerator: "state",
     KeepsATuple: "state",
     ReadsTheStoreAsRows: "storage",
-    partial(SaysItStreams, f=1): "streaming",
-    StreamsUnasked: "streaming",
-    CountsOtherwise: "streaming",
     NeverRaises: "limit",
     partial(ClampsItsF, f=2): "limit",
     partial(FallsBackToTheMean, f=2): "limit",

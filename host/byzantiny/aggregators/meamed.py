@@ -15,7 +15,7 @@ import numpy as np
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.nearest import nearest_mean
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
-from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 
@@ -51,7 +51,7 @@ class Meamed:
     )
 
     def __post_init__(self) -> None:
-        require_f(self.name, self.f)
+        require_count(self.name, "f", self.f)
 
     @property
     def min_clients(self) -> int:

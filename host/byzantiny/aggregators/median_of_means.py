@@ -19,14 +19,14 @@ from byzantiny import kernels
 from byzantiny.aggregators import kappas
 from byzantiny.updates import (
     Aggregate,
-    AggregationError,
     AnyAggregate,
+    BeyondLimitError,
     Diagnostics,
     FloatAggregate,
     PipelineError,
     UpdateBatch,
 )
-from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f, require_permutation
 from byzantiny_models.networks import Layout
 
 
@@ -62,6 +62,7 @@ class MedianOfMeans:
 
     def __post_init__(self) -> None:
         require_f(self.name, self.f)
+        require_permutation(self.name, "perm", self.perm)
         if self.k is None and self.f is None:
             raise PipelineError("median-of-means needs k, the number of groups, or f; add one to the stage")
         if not isinstance(self.groups, int) or isinstance(self.groups, bool) or self.groups < 2 * (self.f or 0) + 1:
@@ -107,9 +108,8 @@ class MedianOfMeans:
     def _order(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         if self.perm is None:
             return rng.permutation(n)
-        order = np.array(self.perm, dtype=np.int64)
-        if not np.array_equal(np.sort(order), np.arange(n)):
-            raise AggregationError(
-                f"median-of-means: perm of {len(order)} entries for {n} rows; it must hold 0 .. {n - 1} once each"
+        if len(self.perm) != n:
+            raise BeyondLimitError(
+                f"median-of-means: a perm of {len(self.perm)} for {n} rows; give one of {n}, or leave it out"
             )
-        return order
+        return np.array(self.perm, dtype=np.int64)

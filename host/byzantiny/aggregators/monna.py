@@ -53,6 +53,8 @@ class MoNNA:
     def __post_init__(self) -> None:
         require_count(self.name, "f", self.f)
         require_count(self.name, "idx", self.idx)
+        if self.trusted is not None and not isinstance(self.trusted, str):
+            raise PipelineError(f"monna: trusted is {self.trusted!r}; it is a client id, or is left out")
         if self.trusted is not None and self.idx:
             raise PipelineError(f"monna: trusted {self.trusted!r} and idx {self.idx}; name the trusted row once")
 

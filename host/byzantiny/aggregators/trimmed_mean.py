@@ -16,7 +16,7 @@ import numpy as np
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
-from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
 
@@ -50,7 +50,7 @@ class TrimmedMean:
     )
 
     def __post_init__(self) -> None:
-        require_f(self.name, self.f)
+        require_count(self.name, "f", self.f)
 
     @property
     def min_clients(self) -> int:

@@ -65,7 +65,7 @@ class WeightedMean:
 
     def __post_init__(self) -> None:
         given = bool(self.weights) or self.default is not None
-        if not isinstance(self.weights, Mapping) or given is self.self_reported:
+        if not isinstance(self.weights, Mapping) or self.self_reported is not (not given):
             raise PipelineError(
                 f"weighted-mean: weights {self.weights!r}, default {self.default!r}, self_reported "
                 f"{self.self_reported!r}; need weights by client id or a default, or else self_reported = true"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from byzantiny.preaggregators.base import apply_row_wise
 from byzantiny.preaggregators.norm_clip import clip_to, with_bound
 from byzantiny.updates import AnyBatch, Diagnostics, PipelineError, UpdateBatch
-from byzantiny.updates.rules import RuleInfo, State, require_clients, require_f
+from byzantiny.updates.rules import RuleInfo, State, require_clients, require_f, require_real
 from byzantiny_models.networks import Layout
 
 RUNGS = 64
@@ -74,6 +74,8 @@ class AdaptiveNormClip:
 
     def __post_init__(self) -> None:
         require_f(self.name, self.f)
+        require_real(self.name, "gamma", self.gamma, "it is a quantile, between 0 and 1")
+        require_real(self.name, "eta", self.eta, "it is a rate, above 0 and at most 1")
         if not 0 < self.gamma < 1:
             raise PipelineError(f"{self.name}: gamma is {self.gamma!r}; it is a quantile, between 0 and 1")
         if not 0 < self.eta <= 1:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny import kernels
-from byzantiny.updates import BeyondLimitError, Diagnostics, PipelineError, UpdateBatch
-from byzantiny.updates.rules import RuleInfo, require_clients, require_count, require_f
+from byzantiny.updates import BeyondLimitError, Diagnostics, UpdateBatch
+from byzantiny.updates.rules import RuleInfo, require_clients, require_count, require_f, require_permutation
 from byzantiny_models.networks import Layout
 
 
@@ -53,11 +53,7 @@ class Bucketing:
     def __post_init__(self) -> None:
         require_count(self.name, "s", self.s, 1)
         require_f(self.name, self.f)
-        if self.permutation is not None and set(self.permutation) != set(range(len(self.permutation))):
-            raise PipelineError(
-                f"bucketing: permutation {self.permutation!r} is none of 0 .. {len(self.permutation) - 1}; "
-                "each index once, or leave it out"
-            )
+        require_permutation(self.name, "permutation", self.permutation)
 
     @property
     def min_clients(self) -> int:
@@ -80,7 +76,7 @@ class Bucketing:
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f or 0}, s = {self.s} need n >= 2 f s + 1")
         order = self._order(batch.n, rng)
         bucket = np.empty(batch.n, dtype=np.int64)
-        bucket[order] = np.arange(batch.n) // self.s
+        bucket[order] = np.arange(batch.n) // min(self.s, batch.n)
         members = bucket == np.arange(self.rows_out(batch.n))[:, None]
         filled = members.sum(axis=1)[:, None]
         rows = np.empty((len(members), batch.d))

@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny.updates import Diagnostics, PipelineError, UpdateBatch, weighted_squared_norms
-from byzantiny.updates.rules import RuleInfo, require_clients, require_f
+from byzantiny.updates.rules import RuleInfo, require_clients, require_f, require_real
 from byzantiny_models.networks import Layout
 
 
@@ -51,8 +51,10 @@ class Zeroing:
 
     def __post_init__(self) -> None:
         require_f(self.name, self.f)
-        if not (math.isfinite(self.z) and self.z >= 1):
-            raise PipelineError(f"zeroing: z is {self.z!r}; it multiplies the median norm, a number from 1")
+        meaning = "it multiplies the median norm, a number from 1"
+        require_real(self.name, "z", self.z, meaning)
+        if self.z < 1:
+            raise PipelineError(f"zeroing: z is {self.z!r}; {meaning}")
 
     @property
     def min_clients(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from byzantiny.updates.aggregate import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, round_half_away
-from byzantiny.updates.batch import CODE_LIMIT, UpdateBatch
+from byzantiny.updates.batch import CODE_LIMIT, FLOAT_LIMIT, UpdateBatch
 from byzantiny.updates.buffer import UpdateBuffer
 from byzantiny.updates.columns import Columns
 from byzantiny.updates.counts import AnyBatch, UpdateCounts
@@ -23,6 +23,7 @@ from byzantiny_models.networks import Layout, TensorSpec
 
 __all__ = [
     "CODE_LIMIT",
+    "FLOAT_LIMIT",
     "Aggregate",
     "AggregationError",
     "AnyAggregate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +21,10 @@ from byzantiny_models.networks import Layout, TensorSpec
 
 CODE_LIMIT = 127
 """The largest magnitude of a code; -128 is not one (SPEC 3)."""
+
+FLOAT_LIMIT = 2.0**200
+"""The largest magnitude of a float row, in grid steps: squares of squared distances still fit float64, so no rule can
+overflow. Stages make numbers of at most 127 of codes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,8 +227,17 @@ def _check_type(rows: NDArray[Any]) -> None:
 
 def _check_values(stored: NDArray[Any]) -> None:
     _check_type(stored)
-    if stored.dtype == np.float64 and not np.isfinite(stored).all():
-        raise InvalidBatchError("updates hold nan or infinity: every value must be finite; refuse them at validation")
+    if stored.dtype == np.float64:
+        with np.errstate(invalid="ignore"):
+            largest = float(np.maximum(stored.max(), -stored.min()))  # nan if one is; no array of as many booleans
+        if not math.isfinite(largest):
+            raise InvalidBatchError(
+                "updates hold nan or infinity: every value must be finite; refuse them at validation"
+            )
+        if largest > FLOAT_LIMIT:
+            raise InvalidBatchError(
+                f"updates hold {largest:.3g} in magnitude: float rows are in grid steps, up to 2^200; scale them down"
+            )
     if stored.dtype == np.int8 and stored.size and int(stored.min()) < -CODE_LIMIT:
         raise InvalidBatchError("updates hold the code -128: codes are -127 .. 127; refuse the update at validation")
 

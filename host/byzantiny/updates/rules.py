@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -144,6 +145,39 @@ def require_exponent(rule: str, finest: int | None) -> None:
     """
     if finest is not None and (not isinstance(finest, int) or isinstance(finest, bool) or abs(finest) > 64):
         raise PipelineError(f"{rule}: finest is {finest!r}; it is e of a step of 2^e, an integer in -64 .. 64")
+
+
+def require_real(rule: str, name: str, value: object, meaning: str) -> None:
+    """Raise unless a parameter is a finite number; `meaning` says which ones are allowed.
+
+    Raises:
+        PipelineError: anything else.
+
+    >>> require_real("zeroing", "z", "3", "it multiplies the median norm, a number from 1")
+    Traceback (most recent call last):
+    byzantiny.updates.errors.PipelineError: zeroing: z is '3'; it multiplies the median norm, a number from 1
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise PipelineError(f"{rule}: {name} is {value!r}; {meaning}")
+
+
+def require_permutation(rule: str, name: str, value: object) -> None:
+    """Raise unless a parameter is None or holds 0 .. k - 1 once each.
+
+    Raises:
+        PipelineError: anything else.
+
+    >>> require_permutation("bucketing", "permutation", [1, 1])
+    Traceback (most recent call last):
+    byzantiny.updates.errors.PipelineError: bucketing: permutation is [1, 1]; it holds 0 .. 1 once each, or is left out
+    """
+    if value is None:
+        return
+    entries = list(value) if isinstance(value, (list, tuple)) else []
+    if not entries or not all(isinstance(i, int) and not isinstance(i, bool) for i in entries):
+        raise PipelineError(f"{rule}: {name} is {value!r}; it is a list of integers, or is left out")
+    if sorted(entries) != list(range(len(entries))):
+        raise PipelineError(f"{rule}: {name} is {value!r}; it holds 0 .. {len(entries) - 1} once each, or is left out")
 
 
 def load_zoo(builtin: Mapping[str, Any], group: str) -> dict[str, Callable[..., Any]]:
