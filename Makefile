@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oldest check soak bench firmware docs clean apt
+.PHONY: help setup demo test oldest tensorflow check soak bench firmware docs clean apt
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +44,13 @@ test: apt $(VENV)/.test  ## the whole suite; what is absent is skipped with a se
 
 oldest: $(BIN)/python  ## the arithmetic again with the oldest NumPy that is supported
 	@test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
-	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' pytest pytest-timeout hypothesis
+	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout hypothesis
 	@$(VENV)-oldest/bin/python -m pytest -q tests/models tests/kernels tests/aggregators tests/federation tests/wire tests/parity/test_oracle.py models
+
+tensorflow: $(BIN)/python  ## the templates of the deployed models again, built by Keras and TensorFlow (600 MB)
+	@test -x $(VENV)-tensorflow/bin/python || $(PYTHON) -m venv $(VENV)-tensorflow
+	@$(VENV)-tensorflow/bin/python -m pip --disable-pip-version-check -q install -e '.[data,tensorflow]' tflite pytest pytest-timeout hypothesis
+	@$(VENV)-tensorflow/bin/python -m pytest -q -m tensorflow tests/models
 
 check: $(VENV)/.test  ## lint, types, layers, generated files
 	$(BIN)/ruff check .
@@ -55,7 +60,7 @@ check: $(VENV)/.test  ## lint, types, layers, generated files
 	$(BIN)/python -m byzantiny_firmware.headers --check
 
 soak: apt $(VENV)/.test  ## long runs, exhaustive searches, all kill instants (about an hour)
-	@$(BIN)/python -m pytest -m "soak or not soak" --timeout 3600 $(ARGS)
+	@$(BIN)/python -m pytest -m "not tensorflow" --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.test  ## ratios, measured side by side in one process
 	@$(BIN)/python benchmarks/bench_median.py
@@ -66,5 +71,5 @@ firmware: $(VENV)/.test  ## rebuild the native libraries and the Cortex-M images
 	@$(BIN)/byzantiny firmware build
 
 clean:  ## remove .venv, builds and caches; runs/ stays
-	rm -rf $(VENV) $(VENV)-oldest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-tensorflow build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
 	rm -rf firmware_tools/byzantiny_firmware/_built host/byzantiny/kernels/_built

@@ -67,8 +67,11 @@ def test_tflm_answers_the_same_here():
 def exact(value, scale, arithmetic):
     """The definitions in fractions and Python integers, written apart from the code."""
     q, shift = quantize_multiplier(scale)
-    if arithmetic == "single":
-        return int((Fraction(value * q, 1 << (31 - shift)) + Fraction(1, 2)) // 1)
+    if arithmetic in ("single", "mixed"):
+        product = Fraction(value * q, 1 << (31 - shift))
+        if arithmetic == "mixed" and product < 0:
+            return -int((-product + Fraction(1, 2)) // 1)
+        return int((product + Fraction(1, 2)) // 1)
     product = (value << max(shift, 0)) * q
     high = product + (1 << 30 if product >= 0 else 1 - (1 << 30))
     high = high >> 31 if high >= 0 else -((-high) >> 31)  # C divides towards zero
@@ -81,7 +84,7 @@ def exact(value, scale, arithmetic):
 @given(
     st.integers(-(1 << 27), 1 << 27),
     st.floats(2.0**-20, 0.99) | st.integers(1, 14).map(lambda k: 2.0**-k),
-    st.sampled_from(["single", "ruy", "tflm-double"]),
+    st.sampled_from(["single", "mixed", "ruy", "tflm-double"]),
 )
 def test_requantisation_is_its_definition_in_fractions(value, scale, arithmetic):
     scaled = requantize(np.array([value]), np.array([scale]), arithmetic, dense=True)

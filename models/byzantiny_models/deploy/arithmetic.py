@@ -5,7 +5,8 @@
 `ruy`: the same multiplication, then a shift rounding half up. Every version without its default delegate.
 `single`: one rounding of the 64-bit product, half up.
 `xnnpack-fp32`: the accumulator times a float32, rounded half to even. The default of TF 2.21 and LiteRT.
-`mixed`: `single` for dense layers, `tflm-double` for convolutions. Reference kernels of TF >= 2.20 and LiteRT >= 1.3.
+`mixed`: one rounding, half away from zero, for dense layers; `tflm-double` for convolutions. Reference kernels of TF >=
+    2.20 and LiteRT >= 1.3.
 
 Which runtime does what was measured (docs/deploy.md). A device computes `tflm-double` (SPEC 3), with power-of-two scales.
 """
@@ -60,17 +61,17 @@ def requantize(accumulator: NDArray[Any], scales: NDArray[Any], arithmetic: Arit
     """
     if arithmetic not in ARITHMETICS:
         raise InvalidValueError(f"arithmetic {arithmetic!r} is not one of {', '.join(ARITHMETICS)}")
-    if arithmetic == "mixed":
-        arithmetic = "single" if dense else "tflm-double"
     wide = np.asarray(accumulator, dtype=np.int64)
     if arithmetic == "xnnpack-fp32":
         return np.rint(wide.astype(np.float32) * scales.astype(np.float32)).astype(np.int64)
     pairs = [quantize_multiplier(float(scale)) for scale in np.ravel(scales)]
     q = np.array([pair[0] for pair in pairs], dtype=np.int64)
     shift = np.array([pair[1] for pair in pairs], dtype=np.int64)
-    if arithmetic == "single":
+    if arithmetic == "single" or (arithmetic == "mixed" and dense):
         right = 31 - shift
-        return np.asarray((wide * q + (np.int64(1) << (right - 1))) >> right)
+        half = np.int64(1) << (right - 1)
+        away = wide < 0 if arithmetic == "mixed" else np.False_
+        return np.asarray(np.where(away, -((-wide * q + half) >> right), (wide * q + half) >> right))
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
     high = ((wide << left) * q + (1 << 30)) >> 31
     if arithmetic == "ruy":
