@@ -122,8 +122,10 @@ class StreamBuffer:
     def _stage(self, batch: UpdateBatch) -> NDArray[np.int8]:
         """Put some rows through the stages, and remember whose they were and what was done to them."""
         self._ids += batch.client_ids
-        for (stage, state), parts in zip(self._stages, self._parts, strict=True):
+        rows = batch.stored
+        for place, ((stage, state), parts) in enumerate(zip(self._stages, self._parts, strict=True)):
+            if place:
+                batch = batch.with_rows(rows, self._parts[place - 1][-1])
             rows, diagnostics = stage.part(batch, state)
             parts.append(diagnostics)
-            batch = batch.with_rows(rows, diagnostics)
-        return batch.stored
+        return rows

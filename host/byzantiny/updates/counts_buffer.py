@@ -21,8 +21,8 @@ from byzantiny_models.networks import Layout
 CHUNK: Final = 510
 """Rows that wait to be counted: two runs of the bytes that C counts in, which hold 255."""
 
-PART: Final = 30
-"""Rows that a stage is given at a time: a 17th of a chunk, so that what it makes of them is small beside the table."""
+PART: Final = CHUNK // 17
+"""Rows that a stage is given at a time: whole parts of a chunk, small beside it, as the stage works on copies."""
 
 Stage = Callable[[UpdateBatch], NDArray[np.int8]]
 """What is done to some of the round's rows before they are counted: a batch in, as many rows of codes out."""
@@ -122,13 +122,15 @@ class CountsBuffer:
             return
         rows = self._chunk[first : first + len(ids), : self._layout.d]
         try:
-            staged = self._stage(UpdateBatch.from_rows(rows, self._layout, self._shifts, ids))
+            batch = UpdateBatch.from_rows(rows, self._layout, self._shifts, ids)
+            staged = self._stage(batch)
             if staged.dtype != np.int8 or staged.shape != rows.shape:
                 raise InvalidBatchError(
                     f"a stage made {staged.dtype} {staged.shape} of int8 {rows.shape}: only codes can be counted, of as "
                     "many rows; keep such a stage for rounds of up to 512 clients"
                 )
-            rows[:] = staged
+            if staged is not batch.stored:  # else the same rows, in another order, are counted the same
+                rows[:] = staged
         except AggregationError as error:
             self._failed = error
 
