@@ -71,14 +71,14 @@ def check(monkeypatch):
     return check_all
 
 
-@pytest.mark.parametrize(("d", "every"), [(1, 1), (63, 13), (64, 13), (65, 1)])
+@pytest.mark.parametrize(("d", "every"), [(1, 1), (63, 13), (64, 13), (65, 2)])
 def test_every_small_cohort_is_answered_as_from_tiles(check, d, every):
     for n in range(1, 41, every):
         for rows in samples(n, d):
             check(rows)
 
 
-@pytest.mark.parametrize(("n", "d"), [(255, 65), (256, 64), (512, 65), (513, 1), (1000, 63), (4097, 65), (20, 4097)])
+@pytest.mark.parametrize(("n", "d"), [(255, 65), (256, 64), (512, 65), (513, 1), (1000, 63), (4097, 65), (5, 4097)])
 def test_large_cohorts_are_answered_as_from_tiles(check, n, d):
     for rows in samples(n, d):
         check(rows)

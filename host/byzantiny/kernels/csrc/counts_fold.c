@@ -85,18 +85,19 @@ static inline void count_eight(uint8_t *group, const int8_t *codes)
 BYZ_NO_INLINE static void count_run(uint8_t *bytes, const int8_t *codes, size_t rows, size_t stride, size_t next,
                                     const uint16_t *bins)
 {
-    for (size_t i = 0; i < rows; i++, codes += stride, bins += 2 * LINE) {
-        __builtin_prefetch(codes + next);
-        __builtin_prefetch(bins, 1);
-        __builtin_prefetch(bins + LINE, 1);
-        count_eight(bytes, codes);
-        count_eight(bytes + GROUP_BINS, codes + 8);
-        count_eight(bytes + 2 * GROUP_BINS, codes + 16);
-        count_eight(bytes + 3 * GROUP_BINS, codes + 24);
-        count_eight(bytes + 4 * GROUP_BINS, codes + 32);
-        count_eight(bytes + 5 * GROUP_BINS, codes + 40);
-        count_eight(bytes + 6 * GROUP_BINS, codes + 48);
-        count_eight(bytes + 7 * GROUP_BINS, codes + 56);
+    for (size_t i = 0; i < rows; i++) {
+        const int8_t *x = codes + i * stride;
+        __builtin_prefetch(x + next);
+        __builtin_prefetch(bins + i * 2 * LINE, 1);
+        __builtin_prefetch(bins + (i * 2 + 1) * LINE, 1);
+        count_eight(bytes, x);
+        count_eight(bytes + GROUP_BINS, x + 8);
+        count_eight(bytes + 2 * GROUP_BINS, x + 16);
+        count_eight(bytes + 3 * GROUP_BINS, x + 24);
+        count_eight(bytes + 4 * GROUP_BINS, x + 32);
+        count_eight(bytes + 5 * GROUP_BINS, x + 40);
+        count_eight(bytes + 6 * GROUP_BINS, x + 48);
+        count_eight(bytes + 7 * GROUP_BINS, x + 56);
     }
 }
 
