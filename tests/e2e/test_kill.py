@@ -31,7 +31,7 @@ LONGEST_SHARE = 0.45
 
 
 def small(transport: str, **more: Any) -> Experiment:
-    """Six clients, one of them a sign flipper behind a relay, two arms."""
+    """Six clients, one of them a sign flipper behind a relay, two arms, in one of which the grid moves."""
     return parse_experiment(
         {
             "name": "kill",
@@ -40,7 +40,11 @@ def small(transport: str, **more: Any) -> Experiment:
             "clients": [{"prefix": "dev", "count": 6, "transport": transport}],
             "attack": {"name": "sign-flip", "byzantine": ["dev-02"], "params": {"scale": 4.0}},
             "arms": {
-                "median": {"defence": {"pipeline": [{"name": "median"}], "f_declared": 1}},
+                "median": {
+                    "defence": {"pipeline": [{"name": "median"}], "f_declared": 1},
+                    "training": {"shift": 10},
+                    "grid": {"adapt": True, "every_rounds": 2},
+                },
                 "mean": {"attack": {"start_round": 4}},
             },
             **more,
@@ -82,6 +86,8 @@ def test_fifty_kills_of_the_coordinator_change_no_model_and_lose_no_receipt(
     assert nursery.order("engine", kill_after_s=None, run_dir=str(whole), broker=broker) == 0, nursery.said
     longest_s = LONGEST_SHARE * (time.monotonic() - started)
     expected = {arm: model_hashes(path) for arm, path in ledgers_of(experiment, whole).items()}
+    with Ledger.open(ledgers_of(experiment, whole)["median"]) as ledger:
+        assert len({tuple(row["shifts"]) for row in ledger.rows("round")}) > 3, "the grid is meant to move"
 
     chance = random.Random(2024)
     stages: Counter[str] = Counter()

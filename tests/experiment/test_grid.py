@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,6 +148,19 @@ def test_a_round_without_an_aggregate_moves_nothing(run):
     assert {row["outcome"] for row in rows} == {"aggregated", "no-aggregate"}
     for before, after in pairwise(rows):
         assert (after["shifts"] == before["shifts"]) == (before["outcome"] == "no-aggregate")
+
+
+def test_the_study_s_runs_are_the_engine_s(run):
+    path = Path(__file__).parents[2] / "benchmarks" / "study_grid.py"
+    spec = importlib.util.spec_from_file_location("study_grid", path)
+    study = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = study  # dataclasses look their module up by name
+    spec.loader.exec_module(study)
+    table = study.experiment(10, "sr-median", "in turn", adapt=True, rounds=5)
+    outcome, simulated = run(table), study.simulate(table, 1)
+    assert simulated.models == outcome.models()
+    assert [list(shifts) for shifts in simulated.shifts] == [row["shifts"] for row in outcome.rows()]
+    assert outcome.rows()[-1]["accuracy"] == pytest.approx(simulated.accuracy)
 
 
 def test_lengths_in_steps_are_those_of_the_first_grid():
