@@ -80,4 +80,5 @@ class NNM:
             score=members.sum(axis=0).astype(np.float64),
             details={"neighbours": float(count)},
         )
-        return batch.with_rows(rows, diagnostics, members / count), state
+        mixing = members / count
+        return batch.with_rows(rows, diagnostics, mixing, checked=batch.exact), state  # means of codes are finite

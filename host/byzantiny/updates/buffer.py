@@ -80,4 +80,5 @@ class UpdateBuffer:
             shifts=self._shifts,
             client_ids=clients,
             claimed=tuple(self._claimed[c] for c in clients) if self._claimed.keys() >= set(clients) else None,
+            checked=True,
         )
