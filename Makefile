@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oldest tensorflow check soak bench firmware docs clean apt
+.PHONY: help setup demo test oldest tensorflow check soak bench bench-peers bench-aggregation firmware docs clean apt
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "byzantiny needs Python 3.10 or newer; found $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
@@ -67,9 +67,31 @@ bench: $(VENV)/.test  ## ratios, measured side by side in one process
 	@$(BIN)/python benchmarks/bench_training.py
 	@$(BIN)/python -m pytest -q benchmarks --benchmark-columns=median
 
+# The peers bring torch, which PyPI ships for x86-64 Linux with 5 GB of CUDA; its own index has it without. Where that is out of
+# reach, PyPI's does as well: the benchmark uses no GPU.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PEERS := $(VENV)-peers
+
+$(PEERS)/.installed: benchmarks/peers.txt $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { echo "the peers need Python 3.11 or 3.12; found $$($(PYTHON) --version). Try: make PYTHON=python3.11 bench-peers"; exit 2; }
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "setting up $(PEERS) with Flower, ByzFL and ByzPy (two minutes and up to 6 GB the first time)"
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check -q --retries 0 --timeout 20 install --no-deps --index-url $(TORCH_INDEX) $$(grep -oE '^(torch|torchvision)==[^ ]+' benchmarks/peers.txt) 2>/dev/null || \
+	  echo "torch without CUDA is out of reach ($(TORCH_INDEX)); taking it with CUDA"
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check -q install -e . -r benchmarks/peers.txt
+	@touch $@
+
+bench-peers: $(PEERS)/.installed  ## set up .venv-peers: the libraries that bench-aggregation compares with
+	@$(PEERS)/bin/python -m pip list 2>/dev/null | grep -iE '^(byzantiny|flwr|byzfl|byzpy|torch|torchvision|numpy|scipy) '
+
+BENCH := $(if $(wildcard $(PEERS)/bin/python),$(PEERS)/.installed,$(VENV)/.demo)
+
+bench-aggregation: $(BENCH)  ## every rule against the peers, if they are set up, and against a plain read
+	@$(dir $(BENCH))bin/python benchmarks/aggregation.py $(ARGS)
+
 firmware: $(VENV)/.test  ## rebuild the native libraries and the Cortex-M images
 	@$(BIN)/byzantiny firmware build
 
 clean:  ## remove .venv, builds and caches; runs/ stays
-	rm -rf $(VENV) $(VENV)-oldest $(VENV)-tensorflow build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-tensorflow $(VENV)-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
 	rm -rf firmware_tools/byzantiny_firmware/_built host/byzantiny/kernels/_built

@@ -1,0 +1,1 @@
+"""What `aggregation.py` is made of: inputs, clock, trials in a child, targets, tables."""

@@ -1,0 +1,101 @@
+"""What is aimed at, and whether it is reached. A target is a ratio within one run, or a small call's time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.results import PAPERS_FLOWER, Result
+
+LARGE = ((100, 300_000), (1000, 50_000), (1000, 300_000))
+SMALL = ((10, 2_000),)
+AVX512, AVX2 = ("icelake", "v4"), ("v3",)
+MB = 1e6
+
+AT_LEAST = {"times flower": True, "times the best peer": True}
+"""The measures where more is better; of the others less is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`rule` at `sizes` with the native `variants`: `measure` at least, or at most, `limit`."""
+
+    rule: str
+    measure: str
+    limit: float
+    sizes: tuple[tuple[int, int], ...] = LARGE
+    variants: tuple[str, ...] = AVX512
+
+    def applies(self, result: Result, variant: str) -> bool:
+        return self.rule == result.rule and (result.n, result.d) in self.sizes and variant in self.variants
+
+    def value(self, result: Result) -> float | None:
+        """The figure reached; None where it could not be measured."""
+        beyond, kernel, ours = result.beyond_output_bytes, result.seconds("kernel"), result.seconds("ours")
+        return {
+            "times flower": result.ratio_to(PAPERS_FLOWER),
+            "times the best peer": result.ratio_to_best,
+            "reads": result.reads,
+            "MB beyond the output": None if beyond is None else beyond / MB,
+            "us a kernel call": None if kernel is None else kernel * 1e6,
+            "us an apply": None if ours is None else ours * 1e6,
+        }[self.measure]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A target held against a result."""
+
+    target: Target
+    n: int
+    d: int
+    value: float | None
+    note: str = ""
+
+    @property
+    def word(self) -> str:
+        if self.value is None:
+            return "not measured"
+        better = self.value >= self.target.limit if self.target.measure in AT_LEAST else self.value <= self.target.limit
+        return "met" if better else "missed"
+
+    @property
+    def sentence(self) -> str:
+        sign = "at least" if self.target.measure in AT_LEAST else "at most"
+        value = self.note if self.value is None else f"{self.value:.3g}"
+        return f"{self.target.rule} ({self.n}, {self.d}): {sign} {self.target.limit:g} {self.target.measure}: {value}"
+
+
+TARGETS = (
+    Target("median", "times flower", 150),
+    Target("median", "reads", 2.5),
+    Target("median", "times flower", 75, variants=AVX2),
+    Target("median", "reads", 5, variants=AVX2),
+    Target("median", "us a kernel call", 12, SMALL),
+    Target("median", "us an apply", 50, SMALL),
+    Target("trimmed-mean", "times the best peer", 35),
+    Target("trimmed-mean", "reads", 2.5),
+    Target("multi-krum", "times the best peer", 12),
+    Target("nnm", "times the best peer", 7),
+    Target("nnm", "MB beyond the output", 2),
+    Target("bulyan", "times flower", 200),
+    Target("geometric-median", "times the best peer", 18),
+    Target("centered-clipping", "times the best peer", 8),
+    *(Target(rule, "MB beyond the output", 2) for rule in ("mean", "median", "trimmed-mean", "meamed")),
+)
+
+
+def judge(results: Iterable[Result], variant: str, targets: Iterable[Target] = TARGETS) -> list[Verdict]:
+    """Every target that applies to a result, judged; a peer that did not run leaves its target unmeasured, with the reason."""
+    return [
+        Verdict(target, result.n, result.d, target.value(result), _why(target, result))
+        for result in results
+        for target in targets
+        if target.applies(result, variant)
+    ]
+
+
+def _why(target: Target, result: Result) -> str:
+    peers = [e for e in result.peers if e.name == PAPERS_FLOWER] if target.measure == "times flower" else result.peers
+    reasons = [f"{e.name}: {e.reason or 'its result is wrong'}" for e in peers if not e.counts]
+    return "; ".join(reasons) if reasons else "no peer here has it" if target.measure in AT_LEAST else "did not run"
