@@ -15,9 +15,12 @@ from byzantiny.experiment.config import parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import ArmFinished, ArmStarted, RoundClosed, ignore
 from byzantiny.experiment.reproduce import reproduce
+from byzantiny.experiment.resolve import trial_round
 from byzantiny.experiment.rundir import RunError
+from byzantiny.federation import Federation, build_pipeline
 from byzantiny.ledger import Ledger
 from byzantiny_models import datasets
+from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import load_task
 
 SMALL = {"rounds": 3, "clients": [{"prefix": "dev", "count": 24}]}
@@ -247,6 +250,20 @@ def test_a_run_without_a_closed_round_cannot_be_compared(digits, tmp_path):
         ),
         ({"attack": {"name": "label-flip", "byzantine": 1, "start_round": 2}}, "acts from round 1; set it to 1"),
         ({"defence": {"pipeline": [{"name": "medain"}]}}, "did you mean 'median'"),
+        (
+            {"defence": {"pipeline": [{"name": "nnm"}, {"name": "sr-median"}], "f_declared": 2}},
+            "a trial round of 24 made-up updates: sr-median counts codes on the grid",
+        ),
+        (
+            {"defence": {"pipeline": [{"name": "top-coordinates", "k": 9000}, {"name": "mean"}]}},
+            "k = 9000 of 2410 coordinates",
+        ),
+        ({"defence": {"pipeline": [{"name": "smea"}], "f_declared": 8}}, "735471 subsets, the cap is 50000"),
+        ({"defence": {"pipeline": [{"name": "monna", "trusted": "dev-99", "f": 2}]}}, "client 'dev-99' has no row"),
+        (
+            {"defence": {"pipeline": [{"name": "weighted-mean", "weights": {"dev-01": 3}}]}},
+            "no weight for .*, no default, no claim",
+        ),
         ({"partition": {"min_samples": 1000}}, "lower n or min_samples"),
     ],
 )
@@ -330,3 +347,14 @@ def test_the_partition_and_the_secrets_are_of_the_seed_not_of_the_arm(digits):
     other = make_cast(experiment.arms["clean"], 2, task)
     assert clean.partition_sha256 == median.partition_sha256 != other.partition_sha256
     assert [r.secret for r in clean.roles] == [r.secret for r in median.roles] != [r.secret for r in other.roles]
+
+
+def test_a_trial_round_refuses_only_what_no_cohort_could_do():
+    """Cohorts of 6 of 24 clients: a trusted client is in some of them, one that does not exist in none."""
+    run = parse_experiment(SMALL | {"round": {"cohort": 6}}).base
+    layout = next(iter(NETWORKS.values())).layout
+    trusting = {"name": "monna", "trusted": run.client_ids()[13], "f": 2}
+    for name, refused in ((run.client_ids()[13], False), ("dev-99", True)):
+        federation = Federation(layout, build_pipeline([trusting | {"trusted": name}]))
+        error = trial_round(federation, layout.default_shifts(7), run.client_ids(), 6)
+        assert (error is not None) == refused

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from byzantiny.coordinator import Plan
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.federation import Federation, GridPolicy, build_pipeline
+from byzantiny.federation.streaming import STREAM_ABOVE
+from byzantiny.updates import AggregationError
 from byzantiny_models.networks import Layout
 
 DEFAULT_BOUND_PER_ROOT_D = 16
@@ -71,9 +76,14 @@ def default_l2_bound(d: int) -> int:
 
 
 def check_pipeline(arm: str, run: RunConfig, layout: Layout) -> None:
-    """Refuse what would fail in every round (P6): a quorum below the pipeline's minimum. Raises ConfigError."""
-    least = make_federation(run, layout).pipeline.min_clients
-    quorum = run.round.quorum or run.round.cohort or len(run.client_ids())
+    """Refuse what would fail in every round (P6).
+
+    Raises:
+        ConfigError: a quorum below the pipeline's minimum, or rules that cannot follow each other or read this network.
+    """
+    federation = make_federation(run, layout)
+    least, cohort = federation.pipeline.min_clients, run.round.cohort or len(run.client_ids())
+    quorum = run.round.quorum or cohort
     if quorum < least:
         raise ConfigError(
             f"arms.{arm}: a quorum of {quorum} is below the {least} clients that its defence needs "
@@ -85,3 +95,36 @@ def check_pipeline(arm: str, run: RunConfig, layout: Layout) -> None:
             f" {2 * run.defence.f_declared + 1} clients, 2 f_declared + 1, say nothing about the grid; raise the quorum,"
             " lower f_declared, or set grid.adapt = false"
         )
+    for n in sorted({quorum, cohort}):
+        error = trial_round(federation, layout.default_shifts(run.training.shift), run.client_ids(), n)
+        if error is not None:
+            raise ConfigError(
+                f"arms.{arm}: {federation.pipeline.name} fails on a trial round of {n} made-up updates: {error}"
+            ) from error
+
+
+def trial_round(
+    federation: Federation, shifts: Sequence[int], client_ids: Sequence[str], n: int
+) -> AggregationError | None:
+    """Return what a round of n made-up updates ends in, whichever n clients in a row they are from; None if one works.
+
+    What a rule refuses whatever clients send shows here, before a run: float rows where it counts codes, a client it has
+    no weight for, more subsets than it tries. Rounds above 512 clients are not tried.
+    """
+    error: AggregationError | None = None
+    if n > STREAM_ABOVE:
+        return error
+    ids, d = sorted(client_ids, key=str.encode), federation.layout.d
+    state = federation.init(np.zeros(d, dtype=np.int32))
+    for first in range(0, len(ids), n):
+        cohort = ids[first : first + n] if first + n <= len(ids) else ids[-n:]
+        buffer = federation.buffer(state, shifts, cohort)
+        for i, client_id in enumerate(cohort):
+            buffer.put(client_id, ((np.arange(d) + 2 * i) % 5 - 2).astype(np.int8), 1)
+        try:
+            federation.apply(state, buffer.batch(), np.random.default_rng(0))
+        except AggregationError as refused:
+            error = refused
+        else:
+            return None
+    return error
