@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from byzantiny.attacks import ATTACKS, AttackError, AttackInfo
 from byzantiny.fleet import Fleet, Member, Relay, RelayPlan
 from byzantiny.fleet.relay import craft
 from byzantiny.updates import UpdateBatch, weighted_squared_norms
-from byzantiny.validation import norm_limit
+from byzantiny.validation import norm_limit, squared_norm
 from byzantiny.wire.codec import decode_frame, decode_offer
 from byzantiny.wire.messages import Commit, Start
 
@@ -103,6 +103,17 @@ def test_crafting_is_a_function_of_the_offer_the_codes_and_the_name(lying, world
     assert not np.array_equal(first, craft(plan, honest, offer, world.LAYOUT, "dev-03")), "its own randomness"
     batch = UpdateBatch.from_rows(first[None], layout=world.LAYOUT, shifts=offer.shifts)
     assert int(weighted_squared_norms(batch)[0]) <= norm_limit(150, world.LAYOUT, offer.shifts) ** 2
+
+
+@pytest.mark.parametrize("shifts", [(12, 4, 6, 3), (6, 4, 12, 3), (2, 10, 0, 9)])
+def test_what_is_crafted_is_not_refused_on_a_grid_whose_tensors_differ(lying, world, shifts):
+    b = lying(rounds=1, l2_bound=150)
+    b.run()
+    offer = replace(decode_offer(next(iter(b.ledger.known_offers().values()))), shifts=shifts)
+    for attack in (Amplify(), ATTACKS["steer-grid"]()):
+        for name in ("dev-01", LIAR):
+            row = craft(RelayPlan(attack), codes(b, name, 1), offer, world.LAYOUT, name)
+            assert 0 < squared_norm(row, world.LAYOUT, shifts) <= norm_limit(150, world.LAYOUT, shifts) ** 2
 
 
 def test_an_attack_that_needs_to_know_more_than_its_own_update_is_refused(lying):
