@@ -96,12 +96,12 @@ def test_the_table_of_biases(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_of_kappas(cli: Cli) -> None:
-    arguments = ("kappa", "median", "mean", "caf", "bulyan", "--n", "9", "--evaluations", "0")
+    arguments = ("kappa", "median", "mean", "rlr:theta=3", "multi-krum:m=2", "bulyan", "--n", "9", "--evaluations", "0")
     said = cli(*arguments)
-    rows = {line.split()[0]: line.split()[1:] for line in said.out.splitlines()[1:5]}
+    rows = {line.split()[0]: line.split()[1:] for line in said.out.splitlines()[1:6]}
     assert rows["median"] == ["1.33", "1.33", "1.00"]
     assert rows["mean"] == ["unbounded", "unbounded"]
-    assert rows["caf"][:2] == ["not", "declared"]
+    assert rows["multi-krum:m=2"][:2] == ["not", "declared"]
     assert rows["bulyan"][-1] == "refused"
     assert "bulyan with f = 2 needs 11 clients; there are 9" in said.out
     value = json.loads(cli(*arguments, "--json").out)

@@ -67,6 +67,16 @@ def test_only_what_needs_more_clients_is_left_out():
     }
 
 
+def test_who_declares_a_kappa():
+    """All rules but CAF; pipelines whose stages pass one on. Static clips do not, nor do buckets of unequal size."""
+    without = {name for name, n, f in CASES if declared_kappa(built(name, n, f), n, f) is None and n == 12}
+    assert without == {"norm-clip+mean"}
+    assert declared_kappa(built("caf", 11, 2), 11, 2) is None
+    unbounded = {name for name, n, f in CASES if declared_kappa(built(name, n, f), n, f) == math.inf}
+    in_steps = {"grouped-median", "sr-median", "sign-majority-vote", "centered-clipping"}
+    assert unbounded == in_steps | {"mean", "weighted-mean", "rlr", "cge"}
+
+
 @pytest.mark.parametrize(("name", "n", "f"), CASES)
 def test_no_measured_kappa_is_above_the_declared_one(name, n, f):
     pipeline, apply, members = study(name, n, f)

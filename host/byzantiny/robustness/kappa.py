@@ -38,9 +38,7 @@ class MeasuredKappa:
 Behind: TypeAlias = Callable[[int], float | None]
 """The declared kappa of the rest of a pipeline, given how many rows reach it."""
 
-_FREE = frozenset(
-    {"f", "idx", "trusted", "weights", "default", "perm", "permutation", "s", "tau", "theta", "bound", "k"}
-)
+_FREE = frozenset({"f", "idx", "trusted", "weights", "default", "perm", "tau", "theta", "tolerance"})
 """Parameters that a declared kappa holds for whatever they are, or that a fitted rule cannot do without."""
 
 
@@ -65,7 +63,7 @@ def _of_rule(rule: Any, f: int, n: int) -> float | None:
     """A rule with a parameter that is neither free nor the default declares nothing."""
     chosen = any(field.name not in _FREE and getattr(rule, field.name) != field.default for field in fields(rule))
     card = rule.info.kappa
-    return None if card is None or chosen or getattr(rule, "k", None) else float(card.of(n, f))
+    return None if card is None or chosen else float(card.of(n, f))
 
 
 def _not_declared(stage: Any, f: int, behind: Behind, n: int) -> None:
