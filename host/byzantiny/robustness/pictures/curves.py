@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from byzantiny.charts.style import DASHES, SHAPES, Spec, Theme, spread
 from byzantiny.robustness.honest import Model
 
-WIDTH, HEIGHT, LABELS = 360, 220, 150
+WIDTH, HEIGHT = 340, 220
 LINE_HEIGHT = 15.0
 
 
@@ -105,6 +105,7 @@ def _refused(limit: float, theme: Theme) -> list[Spec]:
 
 
 def _labels(ends: Sequence[tuple[float, Curve]], theme: Theme, top: float) -> Spec:
+    width = 26 + 7 * max((len(curve.name) for _, curve in ends), default=0)
     ends = sorted(ends, key=lambda end: -end[0])
     wanted = [HEIGHT * (1 - value / top) for value, _ in ends]
     centres = spread(wanted, [LINE_HEIGHT] * len(ends), -6.0, HEIGHT + 6.0)
@@ -114,19 +115,22 @@ def _labels(ends: Sequence[tuple[float, Curve]], theme: Theme, top: float) -> Sp
         hue = colour(curve, theme)
         layers += [
             _pixels(
+                width,
                 {"x": 8, "y": centre},
                 {"type": "point", "shape": shape, "filled": True, "size": 55, "opacity": 1, "color": hue},
             ),
             _pixels(
-                {"x": 18, "y": centre, "text": curve.name}, {"type": "text", "align": "left", "baseline": "middle"}
+                width,
+                {"x": 18, "y": centre, "text": curve.name},
+                {"type": "text", "align": "left", "baseline": "middle"},
             ),
         ]
-    return {"width": LABELS, "height": HEIGHT, "layer": layers, "view": {"fill": None, "stroke": None}}
+    return {"width": width, "height": HEIGHT, "layer": layers, "view": {"fill": None, "stroke": None}}
 
 
-def _pixels(value: Spec, mark: Spec) -> Spec:
+def _pixels(width: int, value: Spec, mark: Spec) -> Spec:
     encoding: Spec = {
-        "x": {"field": "x", "type": "quantitative", "axis": None, "scale": {"domain": [0, LABELS], "nice": False}},
+        "x": {"field": "x", "type": "quantitative", "axis": None, "scale": {"domain": [0, width], "nice": False}},
         "y": {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [HEIGHT, 0], "nice": False}},
     }
     if "text" in value:

@@ -48,63 +48,58 @@ def describe(study: PhaseStudy) -> str:
 
 
 def _panel(panel: Panel, study: PhaseStudy, theme: Theme, legend: bool) -> Spec:
-    half_x = 0.5 / study.per_octave
-    half_y = 0.5 * study.f_step / study.n
     xs, ys = [math.log2(spread) for spread in study.spreads], [f / study.n for f in study.liars]
-    low, high = xs[0] - half_x, xs[-1] + half_x
-    x: Spec = {
-        "type": "quantitative",
-        "scale": {"domain": [low, high], "nice": False},
-        "title": "honest spread / step",
-        "axis": {
-            "values": list(range(LOW, HIGH + 1)),
-            "labelExpr": "datum.value < 0 ? '1/' + pow(2, -datum.value) : '' + pow(2, datum.value)",
-        },
-    }
-    y: Spec = {
-        "type": "quantitative",
-        "scale": {"domain": [-half_y, ys[-1] + half_y], "nice": False},
-        "title": "f / n",
-        "axis": {"values": [0, 0.1, 0.2, 0.3, 0.4], "format": ".1f", "grid": False},
-    }
+    places = [(i, j) for j in range(len(ys)) for i in range(len(xs)) if math.isfinite(panel.cosine[j, i])]
+    half = (0.5 / study.per_octave, 0.5 * study.f_step / study.n)
     cells = [
-        # A little over the next one: edge to edge, the paper would shine through.
-        {
-            "x": xs[i] - half_x,
-            "X": xs[i] + 1.05 * half_x,
-            "y": ys[j] - half_y,
-            "Y": ys[j] + 1.05 * half_y,
-            "c": round(float(c), 3),
-        }
-        for j in range(len(ys))
-        for i, c in enumerate(panel.cosine[j])
-        if math.isfinite(c) and not panel.stuck[j, i]
+        {**_cell(xs[i], ys[j], half), "c": round(float(panel.cosine[j, i]), 3)}
+        for i, j in places
+        if not panel.stuck[j, i]
     ]
-    stuck = [
-        {"x": xs[i] - half_x, "X": xs[i] + half_x, "y": ys[j] - half_y, "Y": ys[j] + half_y}
-        for j in range(len(ys))
-        for i in range(len(xs))
-        if panel.stuck[j, i]
-    ]
+    stuck = [_cell(xs[i], ys[j], half) for i, j in places if panel.stuck[j, i]]
     lines = [{"x": a[0], "X": b[0], "y": a[1], "Y": b[1]} for a, b in contour(panel.cosine, xs, ys)]
-    where: Spec = {"x": {"field": "x", **x}, "x2": {"field": "X"}, "y": {"field": "y", **y}, "y2": {"field": "Y"}}
+    where = _where(xs, ys, half)
+    grey = {"type": "rect", "color": STUCK[theme.name], "clip": True}
+    line = {"type": "rule", "color": theme.ink, "strokeWidth": 1.6, "strokeCap": "round"}
     layers: list[Spec] = [
-        {"data": {"values": cells}, "mark": {"type": "rect"}, "encoding": {**where, "color": _colour(theme, legend)}}
+        {
+            "data": {"values": cells},
+            "mark": {"type": "rect", "clip": True},
+            "encoding": {**where, "color": _colour(theme, legend)},
+        },
+        {"data": {"values": stuck}, "mark": grey, "encoding": where},
+        {"data": {"values": lines}, "mark": line, "encoding": where},
     ]
-    if stuck:
-        layers.append(
-            {"data": {"values": stuck}, "mark": {"type": "rect", "color": STUCK[theme.name]}, "encoding": where}
-        )
-    if lines:
-        line = {"type": "rule", "color": theme.ink, "strokeWidth": 1.6, "strokeCap": "round"}
-        layers.append({"data": {"values": lines}, "mark": line, "encoding": where})
     return {
         "title": {"text": panel.rule, "frame": "group"},
         "width": WIDTH,
         "height": HEIGHT,
-        "layer": layers,
+        "layer": [layers[0], *(layer for layer in layers[1:] if layer["data"]["values"])],
         "view": {"fill": None, "stroke": theme.grid},
     }
+
+
+def _cell(x: float, y: float, half: tuple[float, float]) -> Spec:
+    """A rectangle about a node; a little over the next one, for edge to edge the paper shines through."""
+    return {"x": x - half[0], "X": x + 1.06 * half[0], "y": y - half[1], "Y": y + 1.06 * half[1]}
+
+
+def _where(xs: list[float], ys: list[float], half: tuple[float, float]) -> Spec:
+    x: Spec = {
+        "field": "x",
+        "type": "quantitative",
+        "scale": {"domain": [xs[0] - half[0], xs[-1] + half[0]], "nice": False},
+        "title": "honest spread / step",
+        "axis": {"values": list(range(LOW, HIGH + 1)), "labelExpr": _OCTAVE},
+    }
+    y: Spec = {
+        "field": "y",
+        "type": "quantitative",
+        "scale": {"domain": [-half[1], ys[-1] + half[1]], "nice": False},
+        "title": "f / n",
+        "axis": {"values": [0, 0.1, 0.2, 0.3, 0.4], "format": ".1f", "grid": False},
+    }
+    return {"x": x, "x2": {"field": "X"}, "y": y, "y2": {"field": "Y"}}
 
 
 def _colour(theme: Theme, legend: bool) -> Spec:
