@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oldest tensorflow check soak bench bench-peers bench-aggregation firmware docs clean apt
+.PHONY: help setup demo test oldest tensorflow check soak bench bench-peers bench-aggregation pictures firmware docs clean apt
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
