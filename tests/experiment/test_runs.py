@@ -340,6 +340,22 @@ def test_liars_given_as_a_number_are_drawn_from_the_seed():
     assert len({tuple(ids) for ids in drawn}) > 4
 
 
+@pytest.mark.parametrize(
+    ("partition", "facts"),
+    [
+        ({"name": "iid"}, {"partition": "iid"}),
+        ({"name": "shards"}, {"partition": "shards", "shards_per_client": 2}),
+        ({"name": "quantity", "alpha": 1.0}, {"partition": "quantity", "alpha": 1.0}),
+        ({"name": "gamma-similarity", "gamma": 0.2}, {"partition": "gamma-similarity", "gamma": 0.2}),
+    ],
+)
+def test_every_partition_of_an_experiment_holds_every_sample_once(partition, facts):
+    experiment, task = parse_experiment({"partition": partition, "clients": [{"count": 9}]}), load_task("digits")
+    cast = make_cast(experiment.base, 1, task)
+    assert sum(len(datasets.unpack(role.dataset)[1]) for role in cast.roles) == len(task.train_y)
+    assert experiment.base.partition.in_force() == facts
+
+
 def test_the_partition_and_the_secrets_are_of_the_seed_not_of_the_arm(digits):
     experiment = parse_experiment(TWO_ARMS)
     task = load_task("digits")

@@ -113,10 +113,18 @@ def make_attack(run: RunConfig) -> Any:
 
 
 def _split(run: RunConfig, seed: int, task: Task, n: int) -> list[npt.NDArray[np.int64]]:
-    rng = rng_for(seed, Stream.PARTITION)
-    if run.partition.name == "iid":
-        return list(partitions.iid(rng, task.train_y, n))
-    return list(partitions.dirichlet(rng, task.train_y, n, run.partition.alpha, run.partition.min_samples))
+    rng, y, how = rng_for(seed, Stream.PARTITION), task.train_y, run.partition
+    match how.name:
+        case "iid":
+            return partitions.iid(rng, y, n)
+        case "dirichlet":
+            return partitions.dirichlet(rng, y, n, how.alpha, how.min_samples)
+        case "shards":
+            return partitions.shards(rng, y, n, how.shards_per_client)
+        case "quantity":
+            return partitions.quantity(rng, y, n, how.alpha, how.min_samples)
+        case "gamma-similarity":
+            return partitions.gamma_similarity(rng, y, n, how.gamma)
 
 
 def _hash_shares(shares: Sequence[npt.NDArray[np.int64]]) -> str:

@@ -97,13 +97,15 @@ def _partition(facts: Mapping[str, str | int | float]) -> tuple[str, bool]:
 
     >>> _partition({"partition": "dirichlet", "alpha": 0.3}), _partition({"partition": "iid"})
     (('dirichlet, alpha 0.3', False), ('iid', True))
+    >>> _partition({"partition": "shards", "shards_per_client": 2})
+    ('shards, shards per client 2', False)
     """
     name, alpha = str(facts.get("partition", "not recorded")), facts.get("alpha")
     if name == "iid":
         return name, True
-    if isinstance(alpha, int | float):
-        return f"{name}, alpha {alpha}", alpha >= NEARLY_EQUAL_ALPHA
-    return name, False
+    given = [f"{key.replace('_', ' ')} {facts[key]}" for key in ("alpha", "shards_per_client", "gamma") if key in facts]
+    even = name == "dirichlet" and isinstance(alpha, int | float) and alpha >= NEARLY_EQUAL_ALPHA
+    return ", ".join([name, *given]), even
 
 
 def _accuracy(arm: ArmSummary) -> float:
