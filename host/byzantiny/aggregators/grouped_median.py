@@ -15,7 +15,7 @@ import numpy as np
 
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.grid import code_columns
-from byzantiny.updates import Aggregate, AnyBatch, Diagnostics
+from byzantiny.updates import Aggregate, AnyBatch, all_kept
 from byzantiny.updates.rules import RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -68,9 +68,5 @@ class GroupedMedian:
         above = batch.n - below - equal
         numerator = np.where(low == high, 2 * low * equal + above - below, low + high)
         denominator = np.where(low == high, 2 * equal, 2)
-        diagnostics = Diagnostics(
-            self.name,
-            kept=np.ones(batch.n, np.bool_),
-            details={"interpolated": float(np.count_nonzero(low == high))},
-        )
+        diagnostics = all_kept(self.name, batch.n, interpolated=np.count_nonzero(low == high))
         return Aggregate(numerator, denominator, diagnostics), state

@@ -14,7 +14,7 @@ import numpy as np
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import RuleInfo, require_clients
 from byzantiny_models.networks import Layout
 
@@ -56,7 +56,7 @@ class Mean:
     def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
         """Return the mean of the rows."""
         require_clients(self.name, batch.n, self.min_clients, "n >= 1")
-        diagnostics = Diagnostics(self.name, kept=np.ones(batch.n, np.bool_), weight=np.full(batch.n, 1 / batch.n))
+        diagnostics = all_kept(self.name, batch.n, weight=np.full(batch.n, 1 / batch.n))
         if batch.exact:
             return Aggregate(batch.columns.column_sum(), np.int64(batch.n), diagnostics), state
         return FloatAggregate(kernels.float_column_sum(batch.rows) / batch.n, diagnostics), state

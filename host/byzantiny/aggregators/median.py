@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny.aggregators import kappas
-from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -63,7 +63,7 @@ class Median:
     def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:  # noqa: ARG002
         """Return the median of the rows; every row is kept, and none has a weight of its own."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f or 0} needs n >= 2f + 1")
-        diagnostics = Diagnostics(self.name, kept=np.ones(batch.n, np.bool_))
+        diagnostics = all_kept(self.name, batch.n)
         if batch.exact:
             return Aggregate(batch.columns.median(), np.int64(2), diagnostics), state
         lo, hi = (batch.n - 1) // 2, batch.n // 2

@@ -21,10 +21,10 @@ from byzantiny.updates import (
     Aggregate,
     AnyAggregate,
     BeyondLimitError,
-    Diagnostics,
     FloatAggregate,
     PipelineError,
     UpdateBatch,
+    all_kept,
 )
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f, require_permutation
 from byzantiny_models.networks import Layout
@@ -91,9 +91,7 @@ class MedianOfMeans:
         group = np.empty(batch.n)
         for number, part in enumerate(parts):
             group[part] = number
-        diagnostics = Diagnostics(
-            self.name, kept=np.ones(batch.n, np.bool_), score=group, details={"groups": float(self.groups)}
-        )
+        diagnostics = all_kept(self.name, batch.n, score=group, groups=self.groups)
         lo, hi = (self.groups - 1) // 2, self.groups // 2
         if batch.exact:
             common = math.lcm(*(len(part) for part in parts))

@@ -15,7 +15,7 @@ import numpy as np
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.nearest import nearest_mean
-from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
@@ -65,7 +65,7 @@ class Phocas:
         """Return the mean around the trimmed mean; values are dropped, not rows, so every row is kept."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 2f + 1")
         kept, middle = batch.n - self.f, batch.n - 2 * self.f
-        diagnostics = Diagnostics(self.name, kept=np.ones(batch.n, np.bool_), details={"values_kept": float(kept)})
+        diagnostics = all_kept(self.name, batch.n, values_kept=kept)
         if batch.exact:
             total = batch.columns.nearest_sum(self.f, batch.columns.trimmed_sum(self.f), middle)
             return Aggregate(total, np.int64(kept), diagnostics), state

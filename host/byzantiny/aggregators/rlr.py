@@ -14,7 +14,7 @@ import numpy as np
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate, PipelineError
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, PipelineError, all_kept
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -72,12 +72,7 @@ class RLR:
         require_clients(self.name, batch.n, self.min_clients, because)
         votes = batch.columns.sign_sum() if batch.exact else np.sign(batch.rows).astype(np.int64).sum(axis=0)
         rate = np.where(np.abs(votes) >= self.theta, 1, -1)
-        diagnostics = Diagnostics(
-            self.name,
-            kept=np.ones(batch.n, np.bool_),
-            weight=np.full(batch.n, 1 / batch.n),
-            details={"turned_coordinates": float(np.count_nonzero(rate < 0))},
-        )
+        diagnostics = all_kept(self.name, batch.n, turned_coordinates=np.count_nonzero(rate < 0))
         if batch.exact:
             return Aggregate(rate * batch.columns.column_sum(), np.int64(batch.n), diagnostics), state
         return FloatAggregate(rate * kernels.float_column_sum(batch.rows) / batch.n, diagnostics), state

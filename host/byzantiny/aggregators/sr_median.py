@@ -15,7 +15,7 @@ import numpy as np
 
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.grid import code_columns
-from byzantiny.updates import Aggregate, AnyBatch, Diagnostics
+from byzantiny.updates import Aggregate, AnyBatch, all_kept
 from byzantiny.updates.rules import RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
 
@@ -77,9 +77,5 @@ class SRMedian:
         denominator = np.where(limited, inner, near)
         apart = high - low >= 2  # only then may `inner` be 0: half the values lie beyond the step
         numerator = np.where(apart, low + high, low * denominator + np.where(upwards, offset, -offset))
-        diagnostics = Diagnostics(
-            self.name,
-            kept=np.ones(batch.n, np.bool_),
-            details={"limited": float(np.count_nonzero(limited & ~apart))},
-        )
+        diagnostics = all_kept(self.name, batch.n, limited=np.count_nonzero(limited & ~apart))
         return Aggregate(numerator, np.where(apart, 2, denominator), diagnostics), state

@@ -15,7 +15,7 @@ import numpy as np
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, Diagnostics, FloatAggregate
+from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
@@ -64,7 +64,7 @@ class TrimmedMean:
         """Return the trimmed mean; what is trimmed are values, so every row is kept and none has a weight of its own."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 2f + 1")
         left = batch.n - 2 * self.f
-        diagnostics = Diagnostics(self.name, kept=np.ones(batch.n, np.bool_), details={"values_kept": float(left)})
+        diagnostics = all_kept(self.name, batch.n, values_kept=left)
         if batch.exact:
             return Aggregate(batch.columns.trimmed_sum(self.f), np.int64(left), diagnostics), state
         ranked = np.sort(batch.rows, axis=0)[self.f : batch.n - self.f]

@@ -10,14 +10,14 @@ stay float rows. A copy is clipped, never the caller's array.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.preaggregators.norm_clip import FACTOR_BITS
-from byzantiny.updates import Diagnostics, UpdateBatch, squared_norms
+from byzantiny.preaggregators.norm_clip import FACTOR_BITS, clip_account
+from byzantiny.updates import UpdateBatch, squared_norms
 from byzantiny.updates.rules import RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 from byzantiny_models.quantization import div_half_away
@@ -71,19 +71,10 @@ class ARC:
         k = 2 * self.f * (batch.n - self.f) // batch.n
         limit = np.sort(squared)[batch.n - 1 - k]
         rows, factors = _clipped(batch, squared, limit)
-        norms, bound = np.sqrt(squared.astype(np.float64)), math.sqrt(limit)
-        diagnostics = Diagnostics(
-            self.name,
-            kept=np.ones(batch.n, np.bool_),
-            score=norms,
-            clipped=factors,
-            reasons=tuple(
-                f"norm {norm:.1f} above {bound:.1f}" if square > limit else ""
-                for norm, square in zip(norms, squared, strict=True)
-            ),
-            details={"clipped_rows": float(np.count_nonzero(squared > limit)), "bound": bound},
-        )
-        return batch.with_rows(rows, diagnostics), state
+        beyond, bound = squared > limit, math.sqrt(limit)
+        account = clip_account(self.name, squared, beyond, factors, f"{bound:.1f}")
+        details = {"clipped_rows": float(np.count_nonzero(beyond)), "bound": bound}
+        return batch.with_rows(rows, replace(account, details=details)), state
 
 
 def _clipped(batch: UpdateBatch, squared: NDArray[Any], limit: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:

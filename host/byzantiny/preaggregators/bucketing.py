@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny import kernels
-from byzantiny.updates import BeyondLimitError, Diagnostics, UpdateBatch
+from byzantiny.updates import BeyondLimitError, UpdateBatch, all_kept
 from byzantiny.updates.rules import RuleInfo, require_clients, require_count, require_f, require_permutation
 from byzantiny_models.networks import Layout
 
@@ -86,12 +86,7 @@ class Bucketing:
             else:
                 mean[:] = kernels.float_column_sum(batch.rows[mask])
         rows /= filled
-        diagnostics = Diagnostics(
-            self.name,
-            kept=np.ones(batch.n, np.bool_),
-            score=bucket.astype(np.float64),
-            details={"buckets": float(len(members))},
-        )
+        diagnostics = all_kept(self.name, batch.n, score=bucket.astype(np.float64), buckets=len(members))
         return batch.with_rows(rows, diagnostics, members / filled), state
 
     def _order(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny import kernels
-from byzantiny.updates import Diagnostics, UpdateBatch, squared_distances
+from byzantiny.updates import UpdateBatch, all_kept, squared_distances
 from byzantiny.updates.rules import RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
 
@@ -74,11 +74,7 @@ class NNM:
         else:
             rows = np.stack([kernels.float_column_sum(batch.rows[mask]) for mask in members])
         rows /= count
-        diagnostics = Diagnostics(
-            self.name,
-            kept=np.ones(batch.n, np.bool_),
-            score=members.sum(axis=0).astype(np.float64),
-            details={"neighbours": float(count)},
-        )
+        mixed_into = members.sum(axis=0).astype(np.float64)
+        diagnostics = all_kept(self.name, batch.n, score=mixed_into, neighbours=count)
         mixing = members / count
         return batch.with_rows(rows, diagnostics, mixing, checked=batch.exact), state  # means of codes are finite

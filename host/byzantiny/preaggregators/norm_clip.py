@@ -8,7 +8,7 @@ no noise is added. The norm is measured here: a length the device reports is an 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from byzantiny.updates import (
     Diagnostics,
     PipelineError,
     UpdateBatch,
+    all_kept,
     rescaled_bound,
     weighted_squared_norms,
 )
@@ -113,18 +114,16 @@ def clip_to(rule: str, batch: UpdateBatch, bound: int) -> tuple[NDArray[np.int8]
         row = codes[..., i, :]
         # A row has 256 different codes: bytes.translate looks them up ten times faster than NumPy multiplies and divides.
         row[...] = np.frombuffer(row.tobytes().translate(_scaled(int(factors[i]))), np.int8).reshape(row.shape)
+    return codes, clip_account(rule, squared, squared > bound**2, factors / (1 << FACTOR_BITS), str(bound))
+
+
+def clip_account(
+    rule: str, squared: NDArray[Any], beyond: NDArray[np.bool_], factors: NDArray[np.float64], limit: str
+) -> Diagnostics:
+    """Return the diagnostics of a rule that shortens the rows beyond a limit: norms, factors, a reason for each of them."""
     norms = np.sqrt(squared.astype(np.float64))
-    diagnostics = Diagnostics(
-        rule,
-        kept=np.ones(batch.n, np.bool_),
-        score=norms,
-        clipped=factors / (1 << FACTOR_BITS),
-        reasons=tuple(
-            f"norm {norm:.1f} above {bound}" if square > bound**2 else ""
-            for norm, square in zip(norms, squared, strict=True)
-        ),
-    )
-    return codes, diagnostics
+    reasons = tuple(f"norm {norm:.1f} above {limit}" if far else "" for norm, far in zip(norms, beyond, strict=True))
+    return all_kept(rule, len(norms), score=norms, clipped=factors, reasons=reasons)
 
 
 def _scaled(factor: int) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.preaggregators.base import apply_row_wise
-from byzantiny.updates import AnyBatch, Diagnostics, InvalidBatchError, PipelineError, UpdateBatch
+from byzantiny.updates import AnyBatch, Diagnostics, InvalidBatchError, PipelineError, UpdateBatch, all_kept
 from byzantiny.updates.rules import RuleInfo, require_clients
 from byzantiny_models.networks import Layout
 
@@ -75,7 +75,7 @@ class TopCoordinates:
         worth = np.repeat([2 ** (e - min(exponents)) for e in exponents], [t.elements for t in batch.layout.tensors])
         rows = np.stack([_sparse(row, worth, self.k) for row in batch.rows])
         left = np.count_nonzero(rows, axis=1).astype(np.float64)
-        return rows, Diagnostics(self.name, kept=np.ones(batch.n, np.bool_), score=left)
+        return rows, all_kept(self.name, batch.n, score=left)
 
     def whole(self, diagnostics: Diagnostics, batch: AnyBatch, state: None) -> tuple[Diagnostics, None]:
         """Return the diagnostics with k."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from byzantiny.updates.aggregate import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, round_half_away
+from byzantiny.updates.aggregate import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, all_kept, round_half_away
 from byzantiny.updates.batch import CODE_LIMIT, FLOAT_LIMIT, UpdateBatch
 from byzantiny.updates.buffer import UpdateBuffer
 from byzantiny.updates.columns import Columns
@@ -40,6 +40,7 @@ __all__ = [
     "UpdateBatch",
     "UpdateBuffer",
     "UpdateCounts",
+    "all_kept",
     "common_scale",
     "decode_counts",
     "encode_counts",

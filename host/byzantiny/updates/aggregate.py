@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,26 @@ class Diagnostics:
             {"client_id": client_id, "rule": self.rule} | {name: _plain(getattr(self, name)[i]) for name in present}
             for i, client_id in enumerate(client_ids)
         ]
+
+
+def all_kept(
+    rule: str,
+    n: int,
+    *,
+    weight: NDArray[np.float64] | None = None,
+    score: NDArray[np.float64] | None = None,
+    clipped: NDArray[np.float64] | None = None,
+    reasons: tuple[str, ...] | None = None,
+    **details: SupportsFloat,
+) -> Diagnostics:
+    """Return the diagnostics of a rule that leaves none of its n rows out; the details become floats.
+
+    >>> said = all_kept("trimmed-mean", 3, values_kept=1)
+    >>> said.kept.tolist(), said.details
+    ([True, True, True], {'values_kept': 1.0})
+    """
+    numbers = {name: float(value) for name, value in details.items()}
+    return Diagnostics(rule, np.ones(n, np.bool_), weight, score, clipped, reasons, numbers)
 
 
 @dataclass(frozen=True, eq=False)
