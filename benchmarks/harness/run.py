@@ -13,6 +13,7 @@ import peers
 from byzantiny import kernels
 from byzantiny.errors import ByzantinyError
 from harness import streaming
+from harness.clock import keep_memory
 from harness.expected import Expected
 from harness.inputs import Inputs
 from harness.machine import machine
@@ -32,6 +33,7 @@ class UsageError(Exception):
 def run(chosen: argparse.Namespace, cpu: int | None) -> None:
     """Measure, print, and write the JSON file, after every size: a long run that ends early has not been for nothing."""
     rules, variant = asked(chosen)
+    keep_memory()
     found, about = peers.find(), machine(cpu)
     print("\n".join(preamble(found, about)), flush=True)
     budget = Budget(chosen.repeats, chosen.limit, chosen.total, int(chosen.memory * 1e9))
