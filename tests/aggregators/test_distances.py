@@ -183,15 +183,15 @@ def test_a_weighted_sum_does_not_depend_on_its_blocks(monkeypatch):
 
 @given(hnp.arrays(np.bool_, (4, 6)), hnp.arrays(np.int8, (6, 130), elements=st.integers(-127, 127)))
 def test_subset_sums_are_those_of_python_integers(members, rows):
-    expected = members.astype(np.int64) @ rows.astype(np.int64)
-    assert np.array_equal(kernels.subset_sums(members, rows, 130), expected)
-    assert np.array_equal(kernels.subset_sums(members, kernels.to_tiles(rows), 130), expected)
+    expected, ones = members.astype(np.int64) @ rows.astype(np.int64), np.ones(4)
+    assert np.array_equal(kernels.subset_means(members, ones, rows, 0, 130), expected)
+    assert np.array_equal(kernels.subset_means(members, ones, kernels.to_tiles(rows), 64, 129), expected[:, 64:129])
 
 
 def test_subset_sums_of_more_rows_than_float32_could_count(monkeypatch):
     monkeypatch.setattr(geometry, "EXACT_CODES", 7)
     rows = np.full((100, 3), 127, dtype=np.int8)
-    assert kernels.subset_sums(np.ones((2, 100), np.bool_), rows, 3).tolist() == [[12_700.0] * 3] * 2
+    assert geometry.subset_means(np.ones((2, 100), np.bool_), np.ones(2), rows, 0, 3).tolist() == [[12_700.0] * 3] * 2
 
 
 def test_sums_that_could_leave_int64_or_float64_are_refused():

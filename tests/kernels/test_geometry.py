@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -10,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byzantiny import kernels
-from byzantiny.kernels import native, threads
+from byzantiny.kernels import geometry, native, threads
 from byzantiny.kernels.bindings import geometry as bindings
 from byzantiny.kernels.bindings.geometry import Geometry
 from byzantiny.kernels.reference import geometry as reference
-from byzantiny.kernels.runs import Blocks, weighted_runs
+from byzantiny.kernels.runs import Blocks, center_bits, point_bits, weighted_runs
 
 VARIANTS = [v for v in native.supported_variants() if native.library_path(v).exists()]
 LIBRARIES = {v: Geometry(native.load(native.library_path(v))) for v in VARIANTS}
@@ -25,6 +26,15 @@ WIDTHS = (1, 63, 64, 65, 4097)
 @pytest.fixture(params=VARIANTS)
 def library(request):
     return LIBRARIES[request.param]
+
+
+def everywhere(monkeypatch):
+    """Every variant's functions, with one thread and with three that share even the smallest call."""
+    for name in ("LEAST_PRODUCTS", "LEAST_CODES"):
+        monkeypatch.setattr(bindings, name, 1)
+    for library, count in product(LIBRARIES.values(), (1, 3)):
+        monkeypatch.setenv(threads.THREADS_ENV, str(count))
+        yield library
 
 
 def samples(n, d):
@@ -50,14 +60,12 @@ def plain_gram(rows, slices, weights):
 @pytest.mark.parametrize("d", WIDTHS)
 @pytest.mark.parametrize("n", COHORTS)
 def test_the_gram_matrix_is_exact(n, d, monkeypatch):
-    monkeypatch.setattr(bindings, "LEAST_PRODUCTS", 1)
     for rows in list(samples(n, d))[: 3 if n * d < 30_000 else 1]:
         for slices, weights in (([slice(0, d)], np.array([1])), (thirds(d), WEIGHTS)):
             expected = plain_gram(rows, slices, weights)
             for stored in (rows, kernels.to_tiles(rows)):
                 assert np.array_equal(reference.gram(stored, slices, weights), expected)
-                for library, count in product(LIBRARIES.values(), (1, 3)):
-                    monkeypatch.setenv(threads.THREADS_ENV, str(count))
+                for library in everywhere(monkeypatch):
                     assert np.array_equal(library.gram(stored, slices, weights), expected)
 
 
@@ -68,6 +76,125 @@ def test_the_largest_products_stay_within_the_32_bits_of_a_block(library, d):
     for low, high in ((-128, -128), (-128, 127), (127, 127)):
         rows = np.stack([np.full(d, low, np.int8), np.full(d, high, np.int8)])
         assert np.array_equal(library.gram(rows, [slice(0, d)], np.array([1])), d * np.outer((low, high), (low, high)))
+
+
+SMALL_COHORTS = (1, 2, 3, 4, 5, 6, 7, 9, 40, 255, 256, 257)
+
+
+def weight_samples(n, rng):
+    yield (rng.random(n) < 0.7).astype(np.int64)
+    yield rng.integers(0, 2**45, n)
+    yield np.where(np.arange(n) == n // 2, 2**55, 0)  # the most a sum of weights may be, on one row
+
+
+@pytest.mark.parametrize("d", [1, 63, 65, 1000])
+@pytest.mark.parametrize("n", SMALL_COHORTS)
+def test_weighted_sums_are_exact(n, d, monkeypatch):
+    rng = np.random.default_rng(n)
+    for rows, weights in product(samples(n, d), weight_samples(n, rng)):
+        expected = weights @ rows.astype(np.int64)
+        scaled = expected.astype(np.float64) * 2.0**-50
+        for stored in (rows, kernels.to_tiles(rows)):
+            assert np.array_equal(reference.weighted_sum(stored, weights, d), expected)
+            for library in everywhere(monkeypatch):
+                assert np.array_equal(library.weighted_sum(stored, weights, d), expected)
+                assert np.array_equal(library.scaled_weighted_sum(stored, weights, d, 2.0**-50), scaled)
+
+
+def test_the_most_rows_and_the_largest_digits_stay_within_32_bits(library):
+    """dot.h: 65,535 rows of -128 times a digit of 255 are above -2^31."""
+    n = geometry.MOST_ROWS
+    assert 255 * 128 * n < 2**31
+    rows = np.full((n, 1), -128, dtype=np.int8)
+    assert library.weighted_sum(rows, np.full(n, 2**40 - 1), 1).tolist() == [-128 * n * (2**40 - 1)]
+    assert isinstance(geometry._functions(n), Geometry)
+    assert geometry._functions(n + 1) is reference
+
+
+def exact_distances(rows, center, slices, weights):
+    """In fractions: the distances to the centre on its grid, each run rounded once, weighted, added in order."""
+    step = Fraction(2) ** -center_bits(center)
+    put = [round(Fraction(c) / step) * step for c in center.tolist()]
+    totals = [0.0] * len(rows)
+    for start, stop, weight in weighted_runs(slices, weights):
+        for i, row in enumerate(rows.tolist()):
+            totals[i] += weight * float(
+                sum((x - c) ** 2 for x, c in zip(row[start:stop], put[start:stop], strict=True))
+            )
+    return totals
+
+
+def centers(d, rows, rng):
+    yield np.zeros(d)
+    yield rows[0].astype(np.float64)  # a row is at distance 0 from itself, exactly
+    yield rng.normal(0, 30, d)
+    yield np.full(d, -127.0)
+    yield rng.normal(0, 1e-3, d)
+    yield rng.normal(0, 1e-9, d) + rows[-1]  # nearly everything cancels
+    yield rng.normal(0, 1e8, d)
+
+
+@pytest.mark.parametrize("d", [1, 63, 64, 65, 200])
+@pytest.mark.parametrize("n", [1, 3, 4, 9])
+def test_distances_to_a_point_are_those_of_fractions(n, d, monkeypatch):
+    rng = np.random.default_rng(d)
+    rows = rng.integers(-127, 128, (n, d)).astype(np.int8)
+    for center, (slices, weights) in product(
+        centers(d, rows, rng), (([slice(0, d)], np.array([1])), (thirds(d), WEIGHTS))
+    ):
+        runs = [slice(start, stop) for start, stop, _ in weighted_runs(slices, weights)]
+        norms = kernels.squared_norms(rows, runs)
+        expected = exact_distances(rows, center, slices, weights)
+        for stored in (rows, kernels.to_tiles(rows)):
+            assert reference.center_distances(stored, center, slices, weights, norms).tolist() == expected
+            for library in everywhere(monkeypatch):
+                assert library.center_distances(stored, center, slices, weights, norms).tolist() == expected
+
+
+@pytest.mark.parametrize("d", [767, 768, 769, 5000])
+@pytest.mark.parametrize("n", [2, 33])
+def test_distances_to_a_point_are_numpy_s_across_the_blocks(n, d, monkeypatch):
+    rng = np.random.default_rng(d)
+    for rows in samples(n, d):
+        center = rng.normal(0, 40, d)
+        norms = kernels.squared_norms(rows, thirds(d))
+        expected = reference.center_distances(rows, center, thirds(d), WEIGHTS, norms)
+        for library, stored in product(everywhere(monkeypatch), (rows, kernels.to_tiles(rows))):
+            assert np.array_equal(library.center_distances(stored, center, thirds(d), WEIGHTS, norms), expected)
+
+
+@pytest.mark.parametrize("d", [1, 2**20 - 1, 2**20, 2**22, 2**31])
+@pytest.mark.parametrize("largest", [0.0, 0.3, 1.0, 63.9, 127.0, 1e9])
+def test_the_numbers_of_a_point_fit_six_digits_and_its_squares_128_bits(d, largest):
+    bits = point_bits(largest, d)
+    assert largest * 2**bits <= 2**46 < 0x7F7F7F7F7F7F
+    assert d * ((128 + largest) * 2**bits) ** 2 < 2**128
+
+
+@pytest.mark.parametrize("d", [1, 64, 65, 5000])
+@pytest.mark.parametrize("n", [1, 2, 9, 100])
+def test_inner_products_are_a_row_of_the_gram_matrix(n, d, monkeypatch):
+    for rows in samples(n, d):
+        expected = plain_gram(rows, thirds(d), WEIGHTS)
+        for row in {0, n // 2, n - 1}:
+            for stored in (rows, kernels.to_tiles(rows)):
+                assert np.array_equal(reference.inner_products(stored, row, thirds(d), WEIGHTS), expected[row])
+                for library in everywhere(monkeypatch):
+                    assert np.array_equal(library.inner_products(stored, row, thirds(d), WEIGHTS), expected[row])
+
+
+@pytest.mark.parametrize("d", [1, 63, 65, 300])
+@pytest.mark.parametrize("n", SMALL_COHORTS)
+def test_means_of_subsets_are_rounded_once(n, d, monkeypatch):
+    rng = np.random.default_rng(n)
+    rows = next(samples(n, d)) if n % 2 else np.full((n, d), -128, dtype=np.int8)
+    members = rng.random((7, n)) < np.array([0, 0.1, 0.4, 0.5, 0.6, 0.9, 1])[:, None]
+    counts = rng.integers(1, 1000, 7).astype(np.float64)
+    expected = (members.astype(np.int64) @ rows.astype(np.int64)) / counts[:, None]
+    for stored, (start, stop) in product((rows, kernels.to_tiles(rows)), {(0, d), (64 * (d // 128), d), (0, 1)}):
+        assert np.array_equal(reference.subset_means(members, counts, stored, start, stop), expected[:, start:stop])
+        for library in everywhere(monkeypatch):
+            assert np.array_equal(library.subset_means(members, counts, stored, start, stop), expected[:, start:stop])
 
 
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=4), st.data())

@@ -26,8 +26,17 @@ from byzantiny.kernels.floats import (
     float_squared_distances_to,
     float_weighted_sum,
 )
-from byzantiny.kernels.geometry import gram, inner_products, subset_sums
+from byzantiny.kernels.geometry import (
+    center_distances,
+    gram,
+    inner_products,
+    scaled_weighted_sum,
+    subset_means,
+    weighted_sum,
+)
 from byzantiny.kernels.native import Backend, KernelError
+from byzantiny.kernels.nearest import choose_by_krum, nearest_members, smallest_sums
+from byzantiny.kernels.runs import weighted_runs
 from byzantiny.kernels.tiles import empty_tiles, from_tiles
 
 
@@ -47,6 +56,8 @@ __all__ = [
     "Backend",
     "KernelError",
     "backend",
+    "center_distances",
+    "choose_by_krum",
     "column_sum",
     "empty_tiles",
     "float_column_sum",
@@ -60,11 +71,16 @@ __all__ = [
     "inner_products",
     "median",
     "median_counts",
+    "nearest_members",
     "nearest_sum",
     "put_row",
+    "scaled_weighted_sum",
     "sign_sum",
+    "smallest_sums",
     "squared_norms",
-    "subset_sums",
+    "subset_means",
     "to_tiles",
     "trimmed_sum",
+    "weighted_runs",
+    "weighted_sum",
 ]

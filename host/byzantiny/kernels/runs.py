@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.kernels.tiles import TILE
+
+CENTER_BITS = 46
+"""Bits of a centre's largest number: with a sign, six balanced digits of base 256."""
 
 
 def weighted_runs(slices: Sequence[slice], weights: NDArray[np.int64]) -> list[tuple[int, int, int]]:
@@ -23,6 +27,27 @@ def weighted_runs(slices: Sequence[slice], weights: NDArray[np.int64]) -> list[t
         else:
             runs.append((part.start, part.stop, weight))
     return runs
+
+
+def center_bits(center: NDArray[np.float64]) -> int:
+    """Return the bits behind the point on which a centre is put, as `point_bits` of its largest number.
+
+    >>> center_bits(np.array([25.0, -63.5]))
+    40
+    """
+    return point_bits(float(max(center.max(), -center.min())), len(center))
+
+
+def point_bits(largest: float, d: int) -> int:
+    """Return 46 less the bits before the point of the largest number of d, and no more than 46.
+
+    Beyond 2^20 coordinates they are fewer, so that sums of `(2^bits x - 2^bits c)^2` stay within 128 bits: one is at most
+    `(129 * 2^bits)^2 < 2^(2 bits + 15)`. Codes, a centre and a unit half as large give the same integers.
+
+    >>> point_bits(63.5, 1000), point_bits(1e6, 1000), point_bits(0.0, 1000), point_bits(0.0, 1 << 30)
+    (40, 26, 46, 41)
+    """
+    return min(CENTER_BITS - max(0, math.frexp(largest)[1]), (113 - d.bit_length()) // 2)
 
 
 class Blocks:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from ctypes import c_int64, c_size_t, c_void_p
+import math
+from collections.abc import Callable, Sequence
+from ctypes import c_double, c_int64, c_size_t, c_uint, c_void_p
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +13,17 @@ from numpy.typing import NDArray
 from byzantiny.kernels import threads
 from byzantiny.kernels.bindings.arrays import codes_shape
 from byzantiny.kernels.native import KernelError, Library
-from byzantiny.kernels.runs import Blocks, weighted_runs
+from byzantiny.kernels.runs import Blocks, center_bits, weighted_runs
 from byzantiny.kernels.tiles import TILE
 
 STRIP = 6
 """Rows of the Gram matrix that C computes at a time (BYZ_DOT_ROWS)."""
+
+DIGITS = 6
+"""Digits of a centre's numbers, and of weights at a time (BYZ_DIGITS)."""
+
+LEAST_CODES = 1 << 20
+"""Codes to read below which a second thread costs more than it brings: about 0.05 ms of them."""
 
 LEAST_PRODUCTS = 1 << 24
 """Products of two codes below which a second thread costs more than it brings: about 0.1 ms of them."""
@@ -28,6 +36,17 @@ class Geometry:
         blocks = (c_void_p, *(c_size_t,) * 4)
         self._gram = library.function("gram", *blocks, c_size_t, c_size_t, c_int64, c_void_p, c_void_p)
         self._mirror = library.function("mirror", c_void_p, c_size_t)
+        self._subset_lists = library.function("subset_lists", c_void_p, c_size_t, c_size_t, *(c_void_p,) * 3)
+        self._subset_means = library.function(
+            "subset_means", c_void_p, *(c_size_t,) * 3, *(c_void_p,) * 4, c_size_t, c_size_t, c_void_p, c_size_t
+        )
+        self._weighted_sum = library.function("weighted_sum", *blocks, c_void_p, c_void_p, c_double, c_void_p, c_void_p)
+        self._center = library.function(
+            "center", *blocks, c_void_p, c_size_t, c_size_t, c_double, c_void_p, c_void_p
+        )  # fmt: skip
+        self._center_squares = library.function(
+            "center_squares", c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_uint, c_double, c_void_p
+        )
 
     def gram(self, stored: NDArray[np.int8], slices: Sequence[slice], weights: NDArray[np.int64]) -> NDArray[np.int64]:
         """As `reference.geometry.gram`."""
@@ -55,6 +74,146 @@ class Geometry:
         if count:
             total = -(-n // STRIP)
             threads.run(strips, total, LEAST_PRODUCTS * total // (n * n * count * TILE // 2 + 1))
+
+    def inner_products(
+        self, stored: NDArray[np.int8], row: int, slices: Sequence[slice], weights: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """As `reference.geometry.inner_products`: a code is a centre's number of one digit."""
+        blocks = _blocks(stored)
+        center = (stored[row] if stored.ndim == 2 else stored[:, row].ravel()).astype(np.float64)
+        total = np.zeros(blocks.n, dtype=np.int64)
+        for start, stop, weight in weighted_runs(slices, weights):
+            total += weight * self._products(blocks, center, start, stop, 0)[0][:, 0].ravel()[: blocks.n]
+        return total
+
+    def subset_means(
+        self, members: NDArray[np.bool_], counts: NDArray[np.float64], stored: NDArray[np.int8], start: int, stop: int
+    ) -> NDArray[np.float64]:
+        """As `reference.geometry.subset_means`."""
+        blocks, members, counts = _blocks(stored), np.ascontiguousarray(members), np.ascontiguousarray(counts)
+        m, n = members.shape
+        rows, starts = np.empty(m * (n // 2) + n, dtype=np.uint16), np.empty(m + 2, dtype=np.uint64)
+        lacking, out = np.empty(m, dtype=np.bool_), np.empty((m, stop - start))
+        self._subset_lists(members.ctypes.data, m, n, rows.ctypes.data, starts.ctypes.data, lacking.ctypes.data)
+
+        def some(address: int, where: Blocks, count: int, first: int) -> None:
+            self._subset_means(
+                address, where.row, where.block, count, rows.ctypes.data, starts.ctypes.data, lacking.ctypes.data,
+                counts.ctypes.data, m, stop - first * TILE, out.ctypes.data + (first * TILE - start) * out.itemsize, stop - start,
+            )  # fmt: skip
+
+        def columns(first: int, last: int) -> None:
+            first, last = first + start // TILE, last + start // TILE
+            some(blocks.codes.ctypes.data + first * blocks.block, blocks, last - first, first)
+
+        whole = min(-(-stop // TILE), blocks.d // TILE)
+        threads.run(columns, whole - start // TILE, LEAST_CODES // (m * TILE))
+        for tile in blocks.pieces(max(start, whole * TILE), stop) if stop > whole * TILE else ():
+            some(tile.ctypes.data, Blocks(tile[None]), 1, whole)
+        return out
+
+    def weighted_sum(self, stored: NDArray[np.int8], weights: NDArray[np.int64], d: int) -> NDArray[np.int64]:
+        """As `reference.geometry.weighted_sum`."""
+        out = np.empty(_padded(stored), dtype=np.int64)
+        self._weigh(_blocks(stored), weights, 1.0, out)
+        return out[:d]
+
+    def scaled_weighted_sum(
+        self, stored: NDArray[np.int8], weights: NDArray[np.int64], d: int, scale: float
+    ) -> NDArray[np.float64]:
+        """As `reference.geometry.scaled_weighted_sum`."""
+        out = np.empty(_padded(stored))
+        self._weigh(_blocks(stored), weights, scale, out)
+        return out[:d]
+
+    def _weigh(self, blocks: Blocks, weights: NDArray[np.int64], scale: float, out: NDArray[Any]) -> None:
+        def some(address: int, where: Blocks, count: int, first: int) -> None:
+            digits = np.empty(6 * blocks.n + 12, dtype=np.uint32)
+            to = out.ctypes.data + first * TILE * out.itemsize
+            self._weighted_sum(
+                address, where.row, where.block, where.n, count, weights.ctypes.data, digits.ctypes.data, scale,
+                *((to, None) if out.dtype == np.int64 else (None, to)),
+            )  # fmt: skip
+
+        def columns(first: int, stop: int) -> None:
+            some(blocks.codes.ctypes.data + first * blocks.block, blocks, stop - first, first)
+
+        whole = blocks.d // TILE
+        threads.run(columns, whole, LEAST_CODES // (blocks.n * TILE))
+        for tile in blocks.pieces(whole * TILE, blocks.d):
+            some(tile.ctypes.data, Blocks(tile[None]), 1, whole)
+
+    def center_distances(
+        self,
+        stored: NDArray[np.int8],
+        center: NDArray[np.float64],
+        slices: Sequence[slice],
+        weights: NDArray[np.int64],
+        norms: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """As `reference.geometry.center_distances`."""
+        blocks, runs, bits = _blocks(stored), weighted_runs(slices, weights), center_bits(center)
+        products = [self._products(blocks, center, start, stop, bits) for start, stop, _ in runs]
+        return self._squares(runs, products, norms, bits)
+
+    def _products(
+        self, blocks: Blocks, center: NDArray[np.float64], start: int, stop: int, bits: int
+    ) -> tuple[NDArray[np.int64], int]:
+        def walk(address: int, where: Blocks, count: int, first: int, *rest: int) -> None:
+            begin, end, products, square = rest
+            self._center(
+                address, where.row, where.block, where.n, count, center.ctypes.data + first * TILE * center.itemsize,
+                begin, end, math.ldexp(1.0, bits), products, square,
+            )  # fmt: skip
+
+        return _walk(blocks, start, stop, walk)
+
+    def _squares(
+        self,
+        runs: Sequence[tuple[int, int, int]],
+        walked: Sequence[tuple[NDArray[np.int64], int]],
+        norms: NDArray[np.int64],
+        bits: int,
+    ) -> NDArray[np.float64]:
+        out = np.zeros(len(norms))
+        for run, ((_, _, weight), (products, square)) in enumerate(zip(runs, walked, strict=True)):
+            words = np.array([square & (1 << 64) - 1, square >> 64], dtype=np.uint64)
+            self._center_squares(
+                products.ctypes.data, len(norms), norms[:, run:].ctypes.data, norms.shape[1], words.ctypes.data, bits,
+                math.ldexp(weight, -2 * bits), out.ctypes.data,
+            )  # fmt: skip
+        return out
+
+
+def _walk(blocks: Blocks, start: int, stop: int, multiply: Callable[..., None]) -> tuple[NDArray[np.int64], int]:
+    """Return the products of one run's codes with a point's digits, (groups of 4 rows, 6, 4), and the point's sum of squares.
+
+    `multiply(address, blocks, count, first block, begin, end, products, square)` is called for parts of the run; begin and
+    end are the run's within the part.
+    """
+    parts: list[tuple[NDArray[np.int64], int]] = []
+
+    def part(address: int, where: Blocks, count: int, first: int) -> None:
+        products, square = np.empty((-(-blocks.n // 4), DIGITS, 4), dtype=np.int64), np.empty(2, dtype=np.uint64)
+        begin, end = max(start - first * TILE, 0), max(min(stop - first * TILE, count * TILE), 0)
+        multiply(address, where, count, first, begin, end, products.ctypes.data, square.ctypes.data)
+        parts.append((products, int(square[0]) | int(square[1]) << 64))
+
+    def columns(first: int, last: int) -> None:
+        first, last = first + start // TILE, last + start // TILE
+        part(blocks.codes.ctypes.data + first * blocks.block, blocks, last - first, first)
+
+    whole = min(-(-stop // TILE), blocks.d // TILE)
+    threads.run(columns, max(0, whole - start // TILE), LEAST_CODES // (blocks.n * TILE))
+    if stop > whole * TILE:
+        for tile in blocks.pieces(max(start, whole * TILE), stop):
+            part(tile.ctypes.data, Blocks(tile[None]), 1, whole)
+    return parts[0] if len(parts) == 1 else (np.sum([p for p, _ in parts], axis=0), sum(square for _, square in parts))
+
+
+def _padded(stored: NDArray[np.int8]) -> int:
+    width: int = stored.size // stored.shape[-2]
+    return -(-width // TILE) * TILE
 
 
 def _blocks(stored: NDArray[np.int8]) -> Blocks:

@@ -9,12 +9,13 @@ enough to turn a near-tie of Krum around.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.kernels.runs import weighted_runs
+from byzantiny.kernels.runs import center_bits, weighted_runs
 from byzantiny.kernels.tiles import from_tiles
 
 EXACT_PRODUCTS = 1024
@@ -59,25 +60,97 @@ def inner_products(
     return total
 
 
-def subset_sums(members: NDArray[np.bool_], stored: NDArray[np.int8], d: int) -> NDArray[np.float64]:
-    """Return the sum of every subset's rows, float64 (subsets, d) holding exact integers; `members` is (subsets, n).
+def subset_means(
+    members: NDArray[np.bool_], counts: NDArray[np.float64], stored: NDArray[np.int8], start: int, stop: int
+) -> NDArray[np.float64]:
+    """Return the sum of every subset's rows over its count, float64 (subsets, stop - start): exact, rounded once.
 
-    Float64, because the caller divides in place: (subsets, d) numbers are what it is about to pass on.
+    `members` is (subsets, n), `counts` (subsets,); the columns are start .. stop - 1, start a multiple of 64.
 
-    >>> subset_sums(np.array([[True, False], [True, True]]), np.array([[3, 4], [1, -2]], dtype=np.int8), 2).tolist()
-    [[3.0, 4.0], [4.0, 2.0]]
+    >>> members = np.array([[True, False], [True, True]])
+    >>> subset_means(members, np.array([1.0, 2.0]), np.array([[3, 4], [1, -1]], dtype=np.int8), 0, 2).tolist()
+    [[3.0, 4.0], [2.0, 1.5]]
     """
-    rows = _rows(stored)[:, :d]
+    rows = _rows(stored)
     m, n = members.shape
     chosen = members.astype(np.float32)
-    sums = np.zeros((m, d))
+    means = np.zeros((m, stop - start))
     width = max(64, 2 * _BLOCK // (m + n))
-    for start in range(0, d, width):
-        block = rows[:, start : start + width].astype(np.float32)
+    for left in range(start, stop, width):
+        right = min(left + width, stop)
+        block = rows[:, left:right].astype(np.float32)
         for first in range(0, n, EXACT_CODES):
             part = slice(first, first + EXACT_CODES)
-            sums[:, start : start + width] += chosen[:, part] @ block[part]
-    return sums
+            means[:, left - start : right - start] += chosen[:, part] @ block[part]
+    means /= counts[:, None]
+    return means
+
+
+def weighted_sum(stored: NDArray[np.int8], weights: NDArray[np.int64], d: int) -> NDArray[np.int64]:
+    """Return `sum_i weights_i x_i`, int64 (d,), for weights from 0 whose sum is below 2^56, so that int64 holds it.
+
+    >>> weighted_sum(np.array([[3, 4], [1, -2]], dtype=np.int8), np.array([1, 1000]), 2).tolist()
+    [1003, -1996]
+    """
+    rows = _rows(stored)
+    total = np.empty(d, dtype=np.int64)
+    width = max(64, _BLOCK // len(rows))
+    for start in range(0, d, width):
+        block = rows[:, start : min(start + width, d)]
+        total[start : start + width] = weights @ block.astype(np.int64)
+    return total
+
+
+def scaled_weighted_sum(
+    stored: NDArray[np.int8], weights: NDArray[np.int64], d: int, scale: float
+) -> NDArray[np.float64]:
+    """Return `weighted_sum` times a power of two, float64 (d,): each number rounded once.
+
+    >>> scaled_weighted_sum(np.array([[3, 4], [1, -2]], dtype=np.int8), np.array([1, 8]), 2, 0.125).tolist()
+    [1.375, -1.5]
+    """
+    return scale * weighted_sum(stored, weights, d).astype(np.float64)
+
+
+def center_distances(
+    stored: NDArray[np.int8],
+    center: NDArray[np.float64],
+    slices: Sequence[slice],
+    weights: NDArray[np.int64],
+    norms: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return `sum_t weights[t] sum_j (x_ij - c_j)^2` per row, float64 (n,); c is the centre on a grid of `2^-b` steps.
+
+    `b = center_bits(center)`; c is the nearest number on that grid, halves to even. The inner sums are exact and rounded
+    once, over `weighted_runs`; the outer one is added in the order of the runs. `norms`: the rows'
+    squared norms over each run, int64 (n, runs).
+
+    >>> rows = np.array([[3, 4], [0, 1]], dtype=np.int8)
+    >>> center_distances(rows, np.array([0.5, 0.0]), [slice(0, 2)], np.array([1]), np.array([[25], [1]])).tolist()
+    [22.25, 1.25]
+    """
+    rows, bits = _rows(stored), center_bits(center)
+    total = np.zeros(len(rows))
+    for run, (start, stop, weight) in enumerate(weighted_runs(slices, weights)):
+        fixed = np.rint(np.ldexp(center[start:stop], bits)).astype(np.int64)
+        high, low = fixed >> 24, fixed & (1 << 24) - 1  # sums of codes times either stay within int64
+        part = rows[:, start:stop]
+        products = zip(_exact_products(part, high), _exact_products(part, low), strict=True)
+        own = sum(int(c) ** 2 for c in fixed.tolist())
+        squares = [
+            (norm << 2 * bits) - ((upper << 24) + lower << bits + 1) + own
+            for norm, (upper, lower) in zip(norms[:, run].tolist(), products, strict=True)
+        ]
+        total += math.ldexp(weight, -2 * bits) * np.array([float(square) for square in squares])
+    return total
+
+
+def _exact_products(rows: NDArray[np.int8], vector: NDArray[np.int64]) -> list[int]:
+    total = np.zeros(len(rows), dtype=np.int64)
+    width = max(64, _BLOCK // len(rows))
+    for k in range(0, len(vector), width):
+        total += rows[:, k : k + width].astype(np.int64) @ vector[k : k + width]
+    return [int(product) for product in total]
 
 
 def _rows(stored: NDArray[np.int8]) -> NDArray[np.int8]:
