@@ -12,7 +12,6 @@ from hypothesis.extra import numpy as hnp
 
 from byzantiny import kernels
 from byzantiny.aggregators import Bulyan
-from byzantiny.aggregators.bulyan import choose_by_krum
 from byzantiny.updates import Aggregate, BeyondLimitError, UpdateBatch
 
 X7 = [
@@ -154,7 +153,7 @@ def test_one_row_too_few_raises(f):
 def test_scores_are_exact_at_full_scale():
     """Rows at the ends of the grid over many coordinates: sums beyond 2^32."""
     rows = np.where(np.arange(7)[:, None] % 2, 127, -127) * np.ones((1, 70_000), dtype=int)
-    kept, scores = choose_by_krum(np.array([[int(((a - b) ** 2).sum()) for b in rows] for a in rows]), 1, 5)
+    kept, scores = kernels.choose_by_krum(np.array([[int(((a - b) ** 2).sum()) for b in rows] for a in rows]), 1, 5)
     assert scores.dtype == np.int64
     assert int(scores.max()) >= 70_000 * 254**2
     assert kept.sum() == 5

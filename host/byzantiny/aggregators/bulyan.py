@@ -11,14 +11,12 @@ once, FLPoison's sets beta = theta, so that its second phase does nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.aggregators.selection import nearest_sums
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch, squared_distances
 from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
@@ -74,7 +72,7 @@ class Bulyan:
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 4f + 3")
         theta = batch.n - 2 * self.f
         beta = theta - 2 * self.f
-        kept, scores = choose_by_krum(squared_distances(batch), self.f, theta)
+        kept, scores = kernels.choose_by_krum(squared_distances(batch), self.f, theta)
         diagnostics = Diagnostics(
             self.name,
             kept=kept,
@@ -87,29 +85,3 @@ class Bulyan:
         twice = kernels.median(tiles, batch.d).astype(np.int64)
         total = kernels.nearest_sum(tiles, batch.d, 2 * self.f, twice, 2)
         return Aggregate(total, np.int64(beta), diagnostics), state
-
-
-def choose_by_krum(distances: NDArray[Any], f: int, theta: int) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    """Return the mask of the `theta` rows that Krum chooses one after the other, and every row's score.
-
-    The neighbours of every row are ranked once; a chosen row is struck from the others' lists.
-
-    >>> kept, scores = choose_by_krum(np.array([[0, 4, 1], [4, 0, 9], [1, 9, 0]]), 0, 2)
-    >>> kept.tolist(), scores.tolist()
-    ([True, True, False], [1, 9, 9])
-    """
-    n = len(distances)
-    left = np.arange(n)
-    order = np.argsort(distances + np.diag(np.full(n, -1, dtype=distances.dtype)), axis=1, kind="stable")[:, 1:]
-    ranked = np.take_along_axis(distances, order, axis=1)
-    kept, scores = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=distances.dtype)
-    for _ in range(theta):
-        scores[left] = nearest_sums(ranked, max(1, len(left) - f - 2))
-        best = int(np.argmin(scores[left]))
-        chosen, stays = left[best], np.arange(len(left)) != best
-        kept[chosen] = True
-        others = order[stays] != chosen
-        shape = (len(left) - 1, max(0, len(left) - 2))
-        ranked, order = ranked[stays][others].reshape(shape), order[stays][others].reshape(shape)
-        left = left[stays]
-    return kept, scores

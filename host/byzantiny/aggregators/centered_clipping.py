@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny import kernels
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.median import Median
 from byzantiny.updates import (
@@ -23,8 +22,8 @@ from byzantiny.updates import (
     Diagnostics,
     FloatAggregate,
     PipelineError,
+    Steps,
     UpdateBatch,
-    squared_distances_to,
 )
 from byzantiny.updates.rules import (
     Kappa,
@@ -47,11 +46,11 @@ class CenteredClipping:
     required; the paper's proof holds up to f / n = 0.1. With `finest` given, `tau` counts steps of 2^finest and keeps its
     real length on any grid; an experiment gives that of its first grid.
 
-    >>> batch = UpdateBatch.from_rows(np.array([[3, 4], [30, -40]], dtype=np.int8))
+    >>> batch = UpdateBatch.from_rows(np.array([[3, 4], [24, -32]], dtype=np.int8))
     >>> rule = CenteredClipping(tau=5.0)
     >>> aggregate, state = rule.apply(batch, rule.init(batch.layout), rng=np.random.default_rng(0))
     >>> aggregate.values.tolist(), aggregate.diagnostics.clipped.tolist(), state["momentum"].tolist(), state["shifts"]
-    ([3.0, 0.0], [1.0, 0.1], [3.0, 0.0], [0])
+    ([3.0, 0.0], [1.0, 0.125], [3.0, 0.0], [0])
     """
 
     tau: float
@@ -99,11 +98,12 @@ class CenteredClipping:
         tau = self.tau
         if self.finest is not None:
             tau = math.ldexp(tau, self.finest - min(batch.layout.exponents(batch.shifts)))
+        steps = Steps(batch)
         for _ in range(self.L):
-            lengths = np.sqrt(squared_distances_to(batch, v))
+            lengths = np.sqrt(steps.distances_to(v))
             factors = tau / np.maximum(tau, lengths)
-            total = float(kernels.float_row_sum(factors[None, :])[0])
-            v = v + (kernels.float_weighted_sum(batch.rows, factors) - total * v) / batch.n
+            sums, total = steps.weighted_sum(factors)
+            v = v + (sums - total * v) / batch.n
         diagnostics = Diagnostics(
             self.name,
             kept=np.ones(batch.n, np.bool_),

@@ -24,9 +24,9 @@ from byzantiny.updates import (
     Diagnostics,
     FloatAggregate,
     PipelineError,
+    Steps,
     UpdateBatch,
     common_scale,
-    squared_distances_to,
 )
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count, require_f
 from byzantiny_models.networks import Layout
@@ -88,13 +88,12 @@ class GeometricMedian:
     def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[AnyAggregate, None]:
         """Return the geometric median; a row's score is its distance to it, its weight `b_i / sum b`."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f or 0} needs n >= 2f + 1")
-        scale, origin = common_scale(batch), np.zeros(batch.d)
-        z = origin if self.start == "zero" else Median().apply(batch, None, rng)[0].values
+        scale, steps = common_scale(batch), Steps(batch)
+        z = np.zeros(batch.d) if self.start == "zero" else Median().apply(batch, None, rng)[0].values
         for iterations in range(self.max_iterations + 1):
-            lengths = np.sqrt(squared_distances_to(batch, z))
+            lengths = np.sqrt(steps.distances_to(z))
             pulls = 1 / np.maximum(self.nu, lengths)
-            total = float(kernels.float_row_sum(pulls[None, :])[0])
-            following = kernels.float_weighted_sum(batch.rows, pulls) / total
+            following, total = steps.mean(pulls)
             moved = kernels.float_squared_distances_to(following[None, :], z, scale)[0]
             residual = float(np.sqrt(moved)) * total / batch.n
             if residual <= self.tolerance or iterations == self.max_iterations:

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny.aggregators import kappas
-from byzantiny.aggregators.selection import lowest, mean_of_rows, nearest_sums, ranked_neighbours
+from byzantiny.aggregators.selection import krum_scores, lowest, mean_of_rows
 from byzantiny.updates import AnyAggregate, UpdateBatch, squared_distances
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
@@ -64,5 +64,5 @@ class Krum:
         """Return the chosen row; the diagnostics hold every row's score."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 2f + 3")
         neighbours = batch.n - self.f - 2
-        scores = nearest_sums(ranked_neighbours(squared_distances(batch)), neighbours)
+        scores = krum_scores(squared_distances(batch), neighbours)
         return mean_of_rows(self.name, batch, lowest(scores, 1), scores, neighbours=float(neighbours)), state

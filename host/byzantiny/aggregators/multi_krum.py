@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny.aggregators import kappas
-from byzantiny.aggregators.selection import lowest, mean_of_rows, nearest_sums, ranked_neighbours
+from byzantiny.aggregators.selection import krum_scores, lowest, mean_of_rows
 from byzantiny.updates import AnyAggregate, UpdateBatch, squared_distances
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
@@ -71,6 +71,6 @@ class MultiKrum:
         because = f"f = {self.f} needs n >= 2f + 3" + ("" if self.m is None else f", m = {self.m} needs n >= m + f")
         require_clients(self.name, batch.n, self.min_clients, because)
         neighbours = batch.n - self.f - 2
-        scores = nearest_sums(ranked_neighbours(squared_distances(batch)), neighbours)
+        scores = krum_scores(squared_distances(batch), neighbours)
         kept = lowest(scores, batch.n - self.f if self.m is None else self.m)
         return mean_of_rows(self.name, batch, kept, scores, neighbours=float(neighbours)), state

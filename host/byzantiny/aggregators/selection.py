@@ -11,28 +11,17 @@ from byzantiny import kernels
 from byzantiny.updates import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, UpdateBatch
 
 
-def ranked_neighbours(distances: NDArray[Any]) -> NDArray[Any]:
-    """Return every row's distances to the others, nearest first: (n, n - 1), without the one to itself.
+def krum_scores(distances: NDArray[Any], neighbours: int) -> NDArray[Any]:
+    """Return the sum of every row's squared distances to its nearest others: exact in int64, in the order of SPEC 4 in float64.
 
-    >>> ranked_neighbours(np.array([[0, 9, 1], [9, 0, 4], [1, 4, 0]])).tolist()
-    [[1, 9], [4, 9], [1, 4]]
-    """
-    n = len(distances)
-    others = distances[~np.eye(n, dtype=np.bool_)].reshape(n, n - 1)
-    others.sort(axis=1)
-    return others
+    A row's distance to itself, 0, is the smallest, or equal to it: in integers it is counted along, and adds nothing.
 
-
-def nearest_sums(ranked: NDArray[Any], count: int) -> NDArray[Any]:
-    """Return the sum of the first `count` numbers of every row: exact in int64, in the order of SPEC 4 in float64.
-
-    >>> nearest_sums(np.array([[1, 9], [4, 9], [1, 4]]), 1).tolist()
+    >>> krum_scores(np.array([[0, 9, 1], [9, 0, 4], [1, 4, 0]]), 1).tolist()
     [1, 4, 1]
     """
-    nearest = ranked[:, :count]
-    if ranked.dtype == np.int64:
-        return np.asarray(nearest.sum(axis=1))
-    return kernels.float_row_sum(nearest)
+    if distances.dtype == np.int64:
+        return kernels.smallest_sums(distances, neighbours + 1)
+    return kernels.float_row_sum(np.sort(distances, axis=1)[:, 1 : neighbours + 1])
 
 
 def lowest(scores: NDArray[Any], count: int) -> NDArray[np.bool_]:
@@ -65,6 +54,6 @@ def mean_of_rows(
         details={"rows_kept": float(count), **details},
     )
     if batch.exact:
-        rows = np.ascontiguousarray(batch.stored[..., kept, :])
-        return Aggregate(kernels.column_sum(rows, batch.d), np.int64(count), diagnostics)
-    return FloatAggregate(kernels.float_column_sum(batch.rows[kept]) / count, diagnostics)
+        total = kernels.weighted_sum(batch.stored, kept.astype(np.int64), batch.d)
+        return Aggregate(total, np.int64(count), diagnostics)
+    return FloatAggregate(kernels.float_column_sum(batch.rows, kept) / count, diagnostics)

@@ -78,16 +78,14 @@ class Bucketing:
         bucket = np.empty(batch.n, dtype=np.int64)
         bucket[order] = np.arange(batch.n) // min(self.s, batch.n)
         members = bucket == np.arange(self.rows_out(batch.n))[:, None]
-        filled = members.sum(axis=1)[:, None]
-        rows = np.empty((len(members), batch.d))
-        for mean, mask in zip(rows, members, strict=True):
-            if batch.exact:
-                mean[:] = kernels.column_sum(np.ascontiguousarray(batch.stored[..., mask, :]), batch.d)
-            else:
-                mean[:] = kernels.float_column_sum(batch.rows[mask])
-        rows /= filled
+        filled = members.sum(axis=1).astype(np.float64)
+        if batch.exact:
+            rows = kernels.subset_means(members, filled, batch.stored, 0, batch.d)
+        else:
+            rows = np.stack([kernels.float_column_sum(batch.rows, mask) for mask in members])
+            rows /= filled[:, None]
         diagnostics = all_kept(self.name, batch.n, score=bucket.astype(np.float64), buckets=len(members))
-        return batch.with_rows(rows, diagnostics, members / filled), state
+        return batch.with_rows(rows, diagnostics, members / filled[:, None], checked=batch.exact), state
 
     def _order(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         if self.permutation is None:

@@ -64,16 +64,12 @@ class NNM:
         """Return the mixed rows; every row is kept, and `mixing` says where it went."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 2f + 1")
         count = batch.n - self.f
-        distances = squared_distances(batch)
-        np.fill_diagonal(distances, -1)
-        nearest = np.argsort(distances, axis=1, kind="stable")[:, :count]
-        members = np.zeros((batch.n, batch.n), dtype=np.bool_)
-        np.put_along_axis(members, nearest, values=True, axis=1)
+        members = kernels.nearest_members(squared_distances(batch), count)
         if batch.exact:
-            rows = kernels.subset_sums(members, batch.stored, batch.d)
+            rows = kernels.subset_means(members, np.full(batch.n, float(count)), batch.stored, 0, batch.d)
         else:
-            rows = np.stack([kernels.float_column_sum(batch.rows[mask]) for mask in members])
-        rows /= count
+            rows = np.stack([kernels.float_column_sum(batch.rows, mask) for mask in members])
+            rows /= count
         mixed_into = members.sum(axis=0).astype(np.float64)
         diagnostics = all_kept(self.name, batch.n, score=mixed_into, neighbours=count)
         mixing = members / count

@@ -10,7 +10,6 @@ from byzantiny.updates.counts import AnyBatch, UpdateCounts
 from byzantiny.updates.counts_buffer import CountsBuffer
 from byzantiny.updates.counts_codec import decode_counts, encode_counts
 from byzantiny.updates.distances import (
-    common_scale,
     squared_distances,
     squared_distances_to,
     squared_distances_to_row,
@@ -19,6 +18,7 @@ from byzantiny.updates.distances import (
 from byzantiny.updates.errors import AggregationError, BeyondLimitError, InvalidBatchError, PipelineError
 from byzantiny.updates.norms import rescaled_bound, weighted_squared_norms
 from byzantiny.updates.quantize import quantize_rows
+from byzantiny.updates.steps import Steps, common_scale
 from byzantiny_models.networks import Layout, TensorSpec
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "InvalidBatchError",
     "Layout",
     "PipelineError",
+    "Steps",
     "TensorSpec",
     "UpdateBatch",
     "UpdateBuffer",

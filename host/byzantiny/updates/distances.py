@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny import kernels
-from byzantiny.updates.batch import CODE_LIMIT, UpdateBatch
-from byzantiny.updates.errors import InvalidBatchError
+from byzantiny.updates.batch import UpdateBatch
 from byzantiny.updates.norms import weighted_squared_norms
+from byzantiny.updates.steps import Steps, common_scale, distance_weights, finite_distances
 
 
 def squared_distances(batch: UpdateBatch) -> NDArray[Any]:
@@ -28,10 +28,13 @@ def squared_distances(batch: UpdateBatch) -> NDArray[Any]:
     """
     if not batch.exact:
         with np.errstate(over="ignore"):
-            return _finite(kernels.float_squared_distances(batch.rows, common_scale(batch)))
-    products = kernels.gram(batch.stored, batch.layout.slices, _weights(batch))
-    norms = products.diagonal()
-    return np.asarray(norms[:, None] + norms[None, :] - 2 * products)
+            return finite_distances(kernels.float_squared_distances(batch.rows, common_scale(batch)))
+    squared = kernels.gram(batch.stored, batch.layout.slices, distance_weights(batch))
+    norms = squared.diagonal().copy()
+    squared *= -2
+    squared += norms
+    squared += norms[:, None]
+    return squared
 
 
 def squared_distances_to_row(batch: UpdateBatch, row: int) -> NDArray[Any]:
@@ -43,7 +46,7 @@ def squared_distances_to_row(batch: UpdateBatch, row: int) -> NDArray[Any]:
     if not batch.exact:
         return squared_distances_to(batch, batch.rows[row])
     norms = weighted_squared_norms(batch)
-    products = kernels.inner_products(batch.stored, row, batch.layout.slices, _weights(batch))
+    products = kernels.inner_products(batch.stored, row, batch.layout.slices, distance_weights(batch))
     return np.asarray(norms + norms[row] - 2 * products)
 
 
@@ -52,9 +55,11 @@ def squared_distances_to(batch: UpdateBatch, center: NDArray[np.float64]) -> NDA
 
     Raises:
         InvalidBatchError: distances that overflow.
+
+    >>> squared_distances_to(UpdateBatch.from_rows(np.array([[3, 4], [0, 0]], dtype=np.int8)), np.array([0.5, 0.0])).tolist()
+    [22.25, 0.25]
     """
-    with np.errstate(over="ignore"):
-        return _finite(kernels.float_squared_distances_to(batch.rows, center, common_scale(batch)))
+    return Steps(batch).distances_to(center)
 
 
 def squared_norms(batch: UpdateBatch) -> NDArray[Any]:
@@ -64,29 +69,3 @@ def squared_norms(batch: UpdateBatch) -> NDArray[Any]:
     [0.5]
     """
     return weighted_squared_norms(batch) if batch.exact else squared_distances_to(batch, np.zeros(batch.d))
-
-
-def common_scale(batch: UpdateBatch) -> NDArray[np.float64]:
-    """Return `2^(e_t - e_min)` of every coordinate, float64 (d,): what brings codes to steps of e_min, exactly."""
-    exponents = np.array(batch.layout.exponents(batch.shifts), dtype=np.int64)
-    return np.repeat(np.ldexp(1.0, exponents - exponents.min()), [t.elements for t in batch.layout.tensors])
-
-
-def _weights(batch: UpdateBatch) -> NDArray[np.int64]:
-    exponents = np.array(batch.layout.exponents(batch.shifts), dtype=np.int64)
-    weights: NDArray[np.int64] = np.int64(4) ** (exponents - exponents.min())
-    elements = [t.elements for t in batch.layout.tensors]
-    largest = batch.n * sum(int(w) * m * (2 * CODE_LIMIT) ** 2 for w, m in zip(weights, elements, strict=True))
-    if largest >= 1 << 63:
-        raise InvalidBatchError(
-            f"sums of {batch.n} squared distances up to {largest:.3g} leave int64; bring the shifts closer together"
-        )
-    return weights
-
-
-def _finite(squared: NDArray[np.float64]) -> NDArray[np.float64]:
-    if not np.isfinite(squared).all():
-        raise InvalidBatchError(
-            "squared distances leave float64: rows of up to 1e150 can be compared; clip them before this rule"
-        )
-    return squared
