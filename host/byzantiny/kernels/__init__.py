@@ -1,6 +1,6 @@
 """The hot loops over int8 codes: arrays in, arrays out; C when its library loads, NumPy otherwise, bit-identical.
 
-One module per family (`columns`, `counts`, `geometry`, `floats`) decides which of the two runs: `bindings` calls the C of
+One module per family (`columns`, `counts`, `geometry`, `rows`, `floats`) decides which of the two runs: `bindings` calls the C of
 `csrc`, `reference` is NumPy.
 """
 
@@ -36,6 +36,7 @@ from byzantiny.kernels.geometry import (
 )
 from byzantiny.kernels.native import Backend, KernelError
 from byzantiny.kernels.nearest import choose_by_krum, nearest_members, smallest_sums
+from byzantiny.kernels.rows import scale_rows
 from byzantiny.kernels.runs import weighted_runs
 from byzantiny.kernels.tiles import empty_tiles, from_tiles
 
@@ -74,6 +75,7 @@ __all__ = [
     "nearest_members",
     "nearest_sum",
     "put_row",
+    "scale_rows",
     "scaled_weighted_sum",
     "sign_sum",
     "smallest_sums",
