@@ -15,7 +15,7 @@ from byzantiny.experiment.config import parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import ArmFinished, ArmStarted, RoundClosed, ignore
 from byzantiny.experiment.reproduce import reproduce
-from byzantiny.experiment.resolve import trial_round
+from byzantiny.experiment.resolve import stages_of, trial_round
 from byzantiny.experiment.rundir import RunError
 from byzantiny.federation import Federation, build_pipeline
 from byzantiny.ledger import Ledger
@@ -363,6 +363,19 @@ def test_the_partition_and_the_secrets_are_of_the_seed_not_of_the_arm(digits):
     other = make_cast(experiment.arms["clean"], 2, task)
     assert clean.partition_sha256 == median.partition_sha256 != other.partition_sha256
     assert [r.secret for r in clean.roles] == [r.secret for r in median.roles] != [r.secret for r in other.roles]
+
+
+def test_the_re_clip_comes_behind_screens_and_before_all_else(monkeypatch):
+    """In front of a screen no pipeline could be built."""
+    monkeypatch.setattr("byzantiny.experiment.resolve.load_screening", lambda: {"longest": object})
+
+    def stages(*names):
+        run = parse_experiment(SMALL | {"defence": {"pipeline": [{"name": name} for name in names]}}).base
+        return [stage["name"] for stage in stages_of(run, 2410)]
+
+    assert stages("longest", "nnm", "median") == ["longest", "norm-clip", "nnm", "median"]
+    assert stages("median") == ["norm-clip", "median"]
+    assert stages("longest", "norm-clip", "median") == ["longest", "norm-clip", "median"]
 
 
 def test_a_trial_round_refuses_only_what_no_cohort_could_do():

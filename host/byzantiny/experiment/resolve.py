@@ -12,6 +12,7 @@ from byzantiny.coordinator import Plan
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.federation import Federation, GridPolicy, build_pipeline
 from byzantiny.federation.streaming import STREAM_ABOVE
+from byzantiny.screening import load_screening
 from byzantiny.updates import AggregationError
 from byzantiny_models.networks import Layout
 
@@ -21,11 +22,16 @@ docs/decisions/0005 has the measurement."""
 
 
 def stages_of(run: RunConfig, d: int) -> list[dict[str, Any]]:
-    """Return the defence's stages; while an L2 bound is announced, the coordinator's re-clip to it is the first (SPEC 3)."""
+    """Return the defence's stages; while an L2 bound is announced, the coordinator's re-clip to it comes first (SPEC 3).
+
+    Screens alone come before it: they pass rows on as they are, and judge them by what was sent.
+    """
     stages = list(run.defence.pipeline)
     bound = l2_bound(run, d)
     if bound and not any(stage.get("name") == "norm-clip" for stage in stages):
-        stages.insert(0, {"name": "norm-clip", "bound": bound})
+        screens = load_screening()
+        first = next((i for i, stage in enumerate(stages) if stage.get("name") not in screens), len(stages))
+        stages.insert(first, {"name": "norm-clip", "bound": bound})
     return stages
 
 

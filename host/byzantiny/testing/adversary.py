@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,7 @@ def search(
         phases=[Phase.generate, Phase.target, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(_cases(list(rules(factory())), _layout(factory()), honest_first=honest_first))
+    @given(_cases(rules(factory()), _layout(factory()), honest_first=honest_first))
     def attack(case: Case) -> None:
         result = _answer(case)
         if result is None:
@@ -104,15 +104,10 @@ def search(
     attack()
 
 
-def rules(rule: Any) -> Iterator[tuple[Any, int]]:
-    """Yield the rule with the f it is told, as far as its other parameters allow; (rule, 0) for one without an f."""
-    if not has_f(rule):
-        yield rule, 0
-        return
-    for f in (1, 2, 3):
-        told = with_f(rule, f)
-        if told is not None:
-            yield told, f
+def rules(rule: Any) -> list[tuple[Any, int]]:
+    """Return the rule with each f it can be told; (rule, 0) where it has no f, or its other parameters allow none."""
+    told = [(with_f(rule, f), f) for f in (1, 2, 3)] if has_f(rule) else []
+    return [(variant, f) for variant, f in told if variant is not None] or [(rule, 0)]
 
 
 def _answer(case: Case) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,7 @@ def check_properties(factory: Callable[[], Any]) -> None:
     if "scale" in keeps:
         _check_units(rule)
     if "mean" in keeps:
-        _check_mean(replace(rule, f=0) if has_f(rule) else rule)
+        _check_mean(_plain(rule))
 
 
 def same(a: Any, b: Any, tolerance: float = 1e-9) -> bool:
@@ -155,6 +155,12 @@ def _check_units(rule: Any) -> None:
         result, _ = once(rule, batch_of(rows * factor, shifts=shifts))
         alike = same(result, changed(plain, partial(np.multiply, factor)))
         hold(alike, rule.name, "units", f"tensor {tensor} on a grid half as fine, its codes doubled: another result")
+
+
+def _plain(rule: Any) -> Any:
+    """The rule with f = 0 and its other parameters at their defaults, where they have one."""
+    defaults = {field.name: field.default for field in fields(rule) if field.init and field.default is not MISSING}
+    return replace(rule, **{**defaults, "f": 0}) if has_f(rule) else rule
 
 
 def _check_mean(rule: Any) -> None:

@@ -22,7 +22,7 @@ PROPERTIES: Mapping[str, str] = {
     "translation": "a vector added to every row is added to the result",
     "negation": "negated rows give the negated result",
     "scale": "rows times a positive factor give the result times that factor",
-    "mean": "with f = 0 it is the mean",
+    "mean": "with f = 0, and the other parameters at their defaults, it is the mean",
     "convex": "the aggregate is the mean of the rows with the weights of the diagnostics, none of them negative",
 }
 """What a card may claim; `byzantiny.testing` tests what it claims. The result of a pre-aggregator is its rows."""
