@@ -79,7 +79,7 @@ OTHER_PARAMETERS = [
 
 @pytest.mark.parametrize("factory", OTHER_PARAMETERS, ids=repr)
 def test_aggregators_keep_their_contract_with_other_parameters(factory):
-    check_aggregator(factory)
+    check_aggregator(factory, examples=25)
 
 
 def test_monna_keeps_it_wherever_its_trusted_row_stands():
@@ -100,4 +100,4 @@ def test_monna_keeps_it_wherever_its_trusted_row_stands():
     ids=repr,
 )
 def test_preaggregators_keep_their_contract_with_other_parameters(factory):
-    check_preaggregator(factory)
+    check_preaggregator(factory, examples=25)

@@ -19,7 +19,7 @@ from byzantiny.testing.streaming import check_streaming
 from byzantiny.updates import Diagnostics, InvalidBatchError, UpdateBatch
 
 EXAMPLES = 80
-"""What the adversary tries by default: a fifth of a second a rule."""
+"""What the adversary tries by default: a third of a second a rule."""
 
 
 def check_aggregator(
@@ -54,8 +54,8 @@ def check_aggregator(
                 "limit",
                 f"bounded by the honest with {f} liars of {told.min_clients}?",
             )
-    adversary.search(factory, adversary.check_bounds, examples, honest_first=honest_first)
     check_streaming(rule)
+    adversary.search(factory, adversary.check_bounds, examples, honest_first=honest_first)
 
 
 def check_preaggregator(factory: Callable[[], PreAggregator], *, examples: int = EXAMPLES) -> None:
@@ -91,13 +91,13 @@ def _check_stage(
     for batch in batches(rule.min_clients):
         check(rule, batch, applied(factory, batch))
     check_properties(factory)
+    check_streaming(rule)
 
     def tried(case: adversary.Case, passed: Any) -> dict[str, float]:
         check(case.rule, case.batch, passed)
         return {}
 
     adversary.search(factory, tried, examples)
-    check_streaming(rule)
 
 
 def _check_passed(rule: Any, batch: UpdateBatch, passed: UpdateBatch) -> None:
