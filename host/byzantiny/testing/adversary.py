@@ -139,11 +139,11 @@ def _cases(told: list[tuple[Any, int]], layout: Layout, *, honest_first: bool) -
 
     def numbers(source: Any, rows: int, low: int, high: int) -> NDArray[np.int64]:
         shape = (rows, layout.d)
-        drawn: NDArray[np.int64]
         if isinstance(source, np.random.Generator):
-            drawn = source.integers(low, high, shape, endpoint=True)
-        else:
-            drawn = source(hnp.arrays(np.int64, shape, elements=st.integers(low, high), fill=st.nothing()))
+            return source.integers(low, high, shape, endpoint=True)
+        drawn: NDArray[np.int64] = source(
+            hnp.arrays(np.int64, shape, elements=st.integers(low, high), fill=st.nothing())
+        )
         return drawn
 
     def lies(draw: Any, source: Any, honest: NDArray[np.int64], f: int, spread: int) -> NDArray[np.int64]:
@@ -158,7 +158,7 @@ def _cases(told: list[tuple[Any, int]], layout: Layout, *, honest_first: bool) -
             codes = CODE_LIMIT * numbers(source, f, -1, 1)
         if f and draw(st.booleans()):  # with one voice
             codes[:] = codes[0]
-        return np.clip(codes, -CODE_LIMIT, CODE_LIMIT)
+        return np.asarray(np.clip(codes, -CODE_LIMIT, CODE_LIMIT), dtype=np.int64)
 
     @st.composite
     def cases(draw: Any) -> Case:
