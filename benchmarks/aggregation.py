@@ -5,7 +5,8 @@
 
 CPU time of one pinned thread; ours and the peers take turns in one process; medians of the turns. Ours is the whole
 `rule.apply`, diagnostics included, on int8 tiles as they lie after arrival; peers get the same codes as float32, decoded.
-Without the peers our own columns are measured. Exit status 2: an option that cannot be followed.
+Without the peers our own columns are measured. Unless --rules, --sizes or --quick narrows the run, streaming is measured as
+well (bench_streaming.py). Exit status 2: an option that cannot be followed.
 """
 
 from __future__ import annotations
@@ -41,9 +42,13 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--memory", type=float, default=8.0, help="GB a call may take (8)")
     parser.add_argument("--cpu", type=int, help="processor to pin to; the last one by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write machine, versions, times and verdicts")
+    parser.add_argument(
+        "--show", type=Path, metavar="FILE", help="print the tables of an earlier --json file; measure nothing"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.repeats < 1 or chosen.limit <= 0 or chosen.total <= 0 or chosen.memory <= 0:
         parser.error("--repeats is from 1; --limit, --total and --memory are above 0")
+    chosen.streaming = not (chosen.rules or chosen.sizes or chosen.quick)
     chosen.sizes = sorted(chosen.sizes or (QUICK if chosen.quick else SIZES), key=lambda s: (s[0] * s[1], s))
     chosen.repeats = min(chosen.repeats, 3) if chosen.quick else chosen.repeats
     return chosen
@@ -60,10 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if chosen.variant:
         os.environ["BYZANTINY_NATIVE_VARIANT"] = chosen.variant
-    from harness.run import UsageError, run
+    from harness.run import UsageError, run, show
 
     try:
-        run(chosen, cpu)
+        show(chosen.show) if chosen.show else run(chosen, cpu)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

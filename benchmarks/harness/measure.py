@@ -26,8 +26,9 @@ class Budget:
 
     def turns(self, seconds: float) -> int:
         """How many turns a contestant gets; 0: its trial was its turn."""
-        fits = int(self.total_s / seconds) if seconds > 0 else self.repeats
-        return self.repeats if fits >= self.repeats else max(0, fits - 1)
+        if seconds > self.total_s:
+            return 0
+        return min(self.repeats, max(1, int(self.total_s / max(seconds, 1e-9))))
 
 
 GROWTH = {"flower/bulyan": 3, "krum": 2, "multi-krum": 2, "bulyan": 2, "nnm": 2}

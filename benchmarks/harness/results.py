@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-PAPERS_FLOWER = "flower"
+FLOWER = "flower"
 """The set of Flower's functions that ratios to Flower are taken to, where the rule has it."""
 
 
@@ -88,7 +88,13 @@ class Result:
             "contestants": [asdict(entry) for entry in self.entries],
             "best_peer": None if best is None else best.name,
             "ratio_to_best_peer": self.ratio_to_best,
-            "ratio_to_flower": self.ratio_to(PAPERS_FLOWER),
+            "ratio_to_flower": self.ratio_to(FLOWER),
             "reads": self.reads,
             "beyond_output_bytes": self.beyond_output_bytes,
         }
+
+
+def from_record(record: dict[str, Any]) -> Result:
+    """What `record` made, read back."""
+    entries = tuple(Entry(**entry) for entry in record["contestants"])
+    return Result(record["rule"], record["n"], record["d"], entries)

@@ -6,18 +6,20 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import peers
 from byzantiny import kernels
 from byzantiny.errors import ByzantinyError
+from harness import streaming
+from harness.clock import keep_memory
 from harness.expected import Expected
 from harness.inputs import Inputs
 from harness.machine import machine
 from harness.measure import Budget, measure
 from harness.ours import PARAMETERS
-from harness.results import Result
+from harness.results import Result, from_record
 from harness.table import table, verdict_lines
 from harness.targets import judge
 
@@ -31,10 +33,15 @@ class UsageError(Exception):
 def run(chosen: argparse.Namespace, cpu: int | None) -> None:
     """Measure, print, and write the JSON file, after every size: a long run that ends early has not been for nothing."""
     rules, variant = asked(chosen)
+    keep_memory()
     found, about = peers.find(), machine(cpu)
     print("\n".join(preamble(found, about)), flush=True)
     budget = Budget(chosen.repeats, chosen.limit, chosen.total, int(chosen.memory * 1e9))
     results: list[Result] = []
+    streamed: list[dict[str, Any]] = []
+    if chosen.streaming:
+        progress("streaming, half a minute a size")
+        streamed = streaming.measured()
     for n, d in chosen.sizes:
         inputs = Inputs(n, d)
         expected = Expected(inputs)
@@ -42,13 +49,33 @@ def run(chosen: argparse.Namespace, cpu: int | None) -> None:
             results.append(measure(rule, inputs, expected, found.contestants(rule, inputs), budget, results, progress))
         if chosen.json:
             ordered = sorted(results, key=lambda result: rules.index(result.rule))
-            text = json.dumps(report(ordered, variant, found, about, chosen.repeats), indent=1)
+            text = json.dumps(report(ordered, streamed, variant, found, about, chosen.repeats), indent=1)
             chosen.json.write_text(text + "\n", encoding="utf-8")
     progress("")
     results.sort(key=lambda result: rules.index(result.rule))
-    rows, notes = table(results, chosen.repeats)
-    numbered = [f"[{i}] {note}" for i, note in enumerate(notes, 1)]
-    print("\n".join([*rows, *numbered, "", *verdict_lines(judge(results, variant))]))
+    print("\n".join(tables(results, streamed, variant, chosen.repeats)))
+
+
+def tables(results: list[Result], streamed: list[dict[str, Any]], variant: str, repeats: int) -> list[str]:
+    """The table, its notes, and the targets."""
+    rows, notes = table(results, repeats)
+    verdicts = [*judge(results, variant), *streaming.judged(streamed)]
+    return [*rows, *(f"[{i}] {note}" for i, note in enumerate(notes, 1)), "", *verdict_lines(verdicts)]
+
+
+def show(file: Path) -> None:
+    """Print the tables of an earlier run from its JSON file.
+
+    Raises:
+        UsageError: no such file, or none of this format.
+    """
+    try:
+        earlier = json.loads(file.read_text(encoding="utf-8"))
+        results = [from_record(record) for record in earlier["results"]]
+        text = tables(results, earlier.get("streaming", []), earlier["machine"]["kernels"], earlier["repeats"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--show {file}: no file that --json wrote ({type(error).__name__}: {error})") from None
+    print("\n".join([f"{earlier['measured']}, {earlier['machine']['processor']}", *text]))
 
 
 def asked(chosen: argparse.Namespace) -> tuple[list[str], str]:
@@ -70,7 +97,12 @@ def asked(chosen: argparse.Namespace) -> tuple[list[str], str]:
 
 
 def report(
-    results: list[Result], variant: str, found: peers.Peers, about: dict[str, Any], repeats: int
+    results: list[Result],
+    streamed: list[dict[str, Any]],
+    variant: str,
+    found: peers.Peers,
+    about: dict[str, Any],
+    repeats: int,
 ) -> dict[str, Any]:
     """What goes into the JSON file."""
     return {
@@ -82,9 +114,8 @@ def report(
         "arithmetic": peers.arithmetic(),
         "repeats": repeats,
         "results": [result.record() for result in results],
-        "targets": [
-            asdict(v.target) | {"n": v.n, "d": v.d, "value": v.value, "word": v.word} for v in judge(results, variant)
-        ],
+        "streaming": streamed,
+        "targets": [verdict.record() for verdict in [*judge(results, variant), *streaming.judged(streamed)]],
     }
 
 

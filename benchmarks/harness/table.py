@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness.results import PAPERS_FLOWER, Result
+from harness.results import FLOWER, Result
 from harness.targets import Verdict
 
 PEERS = ("flower", "flower-app", "byzfl", "byzfl-torch", "byzpy")
@@ -59,7 +59,7 @@ def table(results: Iterable[Result], repeats: int) -> tuple[list[str], list[str]
                 number(result.reads),
                 *peers,
                 number(result.ratio_to_best),
-                number(result.ratio_to(PAPERS_FLOWER)),
+                number(result.ratio_to(FLOWER)),
                 "" if beyond is None else f"{beyond / 1e6:.1f}",
             )
         )

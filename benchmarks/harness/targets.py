@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from harness.results import PAPERS_FLOWER, Result
+from harness.results import FLOWER, Result
 
 LARGE = ((100, 300_000), (1000, 50_000), (1000, 300_000))
 SMALL = ((10, 2_000),)
 AVX512, AVX2 = ("icelake", "v4"), ("v3",)
 MB = 1e6
 
-AT_LEAST = {"times flower": True, "times the best peer": True}
+AT_LEAST = frozenset({"times flower", "times the best peer", "updates/s"})
 """The measures where more is better; of the others less is."""
 
 
@@ -33,7 +34,7 @@ class Target:
         """The figure reached; None where it could not be measured."""
         beyond, kernel, ours = result.beyond_output_bytes, result.seconds("kernel"), result.seconds("ours")
         return {
-            "times flower": result.ratio_to(PAPERS_FLOWER),
+            "times flower": result.ratio_to(FLOWER),
             "times the best peer": result.ratio_to_best,
             "reads": result.reads,
             "MB beyond the output": None if beyond is None else beyond / MB,
@@ -59,10 +60,14 @@ class Verdict:
         better = self.value >= self.target.limit if self.target.measure in AT_LEAST else self.value <= self.target.limit
         return "met" if better else "missed"
 
+    def record(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self.target) | {"n": self.n, "d": self.d, "value": self.value, "word": self.word}
+
     @property
     def sentence(self) -> str:
         sign = "at least" if self.target.measure in AT_LEAST else "at most"
-        value = self.note if self.value is None else f"{self.value:.3g}"
+        value = self.note if self.value is None else f"{self.value:.0f}" if self.value >= 1000 else f"{self.value:.3g}"
         return f"{self.target.rule} ({self.n}, {self.d}): {sign} {self.target.limit:g} {self.target.measure}: {value}"
 
 
@@ -96,6 +101,6 @@ def judge(results: Iterable[Result], variant: str, targets: Iterable[Target] = T
 
 
 def _why(target: Target, result: Result) -> str:
-    peers = [e for e in result.peers if e.name == PAPERS_FLOWER] if target.measure == "times flower" else result.peers
+    peers = [e for e in result.peers if e.name == FLOWER] if target.measure == "times flower" else result.peers
     reasons = [f"{e.name}: {e.reason or 'its result is wrong'}" for e in peers if not e.counts]
     return "; ".join(reasons) if reasons else "no peer here has it" if target.measure in AT_LEAST else "did not run"

@@ -14,7 +14,21 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import aggregation
 import peers
-from harness import clock, contestant, expected, inputs, measure, ours, reading, results, run, table, targets, trial
+from harness import (
+    clock,
+    contestant,
+    expected,
+    inputs,
+    measure,
+    ours,
+    reading,
+    results,
+    run,
+    streaming,
+    table,
+    targets,
+    trial,
+)
 
 SMALL = inputs.Inputs(11, 130)
 RIGHT = expected.Expected(SMALL)
@@ -61,6 +75,11 @@ def test_a_target_is_met_at_its_limit_and_missed_beyond_it(measure_name, limit, 
     target = targets.Target("median", measure_name, limit)
     words = [targets.judge([result(ours=0.01, **seconds)], "icelake", [target])[0].word for seconds in (met, missed)]
     assert words == ["met", "missed"]
+
+
+def test_streaming_is_judged_by_rate_and_memory_of_each_size():
+    measured = {"clients": 65_535, "d": 50_000, "updates_per_s": {"put": 40_001.0}, "megabytes": {"resident": 52.1}}
+    assert [v.word for v in streaming.judged([measured])] == ["met", "missed"]
 
 
 def test_a_target_is_judged_only_for_its_sizes_and_variants():
@@ -158,7 +177,7 @@ def test_a_contestant_is_not_begun_that_would_take_too_long():
 
 def test_a_slow_contestant_has_as_many_turns_as_fit():
     budget = measure.Budget(repeats=5, total_s=20.0)
-    assert [budget.turns(s) for s in (0.1, 4.0, 5.0, 9.0, 30.0)] == [5, 5, 3, 1, 0]
+    assert [budget.turns(s) for s in (0.1, 4.0, 5.0, 9.0, 30.0)] == [5, 5, 4, 2, 0]
 
 
 def test_the_read_refuses_codes_it_would_stop_at():
@@ -184,7 +203,11 @@ def test_a_run_without_peers_measures_our_own_columns(monkeypatch, capsys, tmp_p
     )
     names = [[e["name"] for e in r["contestants"]] for r in json.loads(file.read_text())["results"]]
     assert names == [["read", "kernel", "ours"], ["read", "ours"]]
-    assert "| median | 7, 64 |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| median | 7, 64 |" in printed
+    run.show(file)
+    table_again = capsys.readouterr().out.partition("\n")[2]
+    assert printed.endswith(table_again)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +224,8 @@ def test_an_unknown_rule_and_a_missing_folder_are_refused_before_anything_is_mea
     nobody = argparse.Namespace(rules="median,mode", json=None)
     with pytest.raises(run.UsageError, match="mode: not measured here; there are mean, median"):
         run.run(nobody, cpu=None)
+    with pytest.raises(run.UsageError, match="no file that --json wrote"):
+        run.show(tmp_path / "x.json")
     nowhere = argparse.Namespace(rules=None, json=tmp_path / "no" / "x.json")
     with pytest.raises(run.UsageError, match="no folder"):
         run.run(nowhere, cpu=None)

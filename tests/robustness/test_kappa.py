@@ -113,7 +113,8 @@ def test_whatever_the_rows_no_set_is_left_farther_than_declared(data, f, d):
         data.draw(st.lists(st.lists(st.integers(-limit, limit), min_size=d, max_size=d), min_size=n, max_size=n)), float
     )
     if declared is not None:
-        assert subset_kappa(apply(rows), rows, f, members) <= declared * (1 + 1e-9)
+        # A mean of buckets' means is off by bits of a float64: 1e-32 of V where 0 is declared.
+        assert subset_kappa(apply(rows), rows, f, members) <= declared * (1 + 1e-9) + 1e-24
 
 
 def test_the_declared_ones_are_below_the_papers():

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import json as json_module
-import math
-import shlex
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -19,22 +12,19 @@ from rich.text import Text
 from byzantiny.aggregators import load_aggregators
 from byzantiny.charts.style import Spec, Theme
 from byzantiny.cli import studies
-from byzantiny.cli.errors import EXIT_SUSPENDED
-from byzantiny.cli.progress import Patience
+from byzantiny.cli.study import command, finish, say_where, study
 from byzantiny.federation import load_zoos
 from byzantiny.robustness.bias import BiasCurve, bias_curve
-from byzantiny.robustness.breakdown import SMALLER, BreakdownCurve, breakdown_curve, page_defences, pages
-from byzantiny.robustness.defences import PIPELINES, Scale, aggregate, parse_defence
-from byzantiny.robustness.errors import RobustnessError, require_between
+from byzantiny.robustness.breakdown import BreakdownCurve, breakdown_curve, page_defences, pages, smaller
+from byzantiny.robustness.defences import PIPELINES, Scale, parse_defence
+from byzantiny.robustness.errors import RobustnessError
 from byzantiny.robustness.honest import Model
-from byzantiny.robustness.kappa import MeasuredKappa, declared_kappa, measure_kappa, subset_masks
+from byzantiny.robustness.kappa import KappaRow, kappa_row
 from byzantiny.robustness.phase import PANELS, PhaseStudy, phase
 from byzantiny.robustness.pictures.bias import bias_chart
 from byzantiny.robustness.pictures.breakdown import breakdown_chart
 from byzantiny.robustness.pictures.phase import phase_chart
-from byzantiny.robustness.pictures.save import check_target, save
-from byzantiny.updates import BeyondLimitError
-from byzantiny_models.rng import Stream, rng_for
+from byzantiny.robustness.pictures.save import save
 
 Defences = Annotated[
     list[str] | None,
@@ -76,17 +66,17 @@ def phase_(
     out: Out = None,
 ) -> None:
     """On which grid, with how many liars, a rule still points where the honest clients point: cosine, as a picture."""
-    study = PhaseStudy(tuple(rules or PANELS), n, d, signal, attack, factor, trials, f_step, per_octave, seed)
-    with _study("phase", json=json, out=out) as patience:
-        answer = phase(study, patience)
+    asked = PhaseStudy(tuple(rules or PANELS), n, d, signal, attack, factor, trials, f_step, per_octave, seed)
+    with study("phase", json=json, out=out) as patience:
+        answer = phase(asked, patience)
 
     def chart(theme: Theme) -> Spec:
         return phase_chart(answer, theme)
 
-    console = _finish(json, answer.record(), out, chart, "Phase picture")
+    console = finish(json, answer.record(), out, chart, "Phase picture")
     if console is not None:
         studies.print_phase(answer, console)
-        _said_where(console, out)
+        say_where(console, out)
 
 
 def bias(
@@ -107,7 +97,7 @@ def bias(
     left_out = [name for name in LONG if all_]
     names = tuple(name for name in names if name not in left_out)
     curves: list[BiasCurve] = []
-    with _study("bias", json=json, out=out) as patience:
+    with study("bias", json=json, out=out) as patience:
         zoos = load_zoos()
         parsed = [parse_defence(name, zoos) for name in names]
         for defence in parsed:
@@ -129,7 +119,7 @@ def bias(
         "left_out": left_out,
         "curves": [curve.record() for curve in curves],
     }
-    console = _finish(json, record, out, chart, "Max-bias curves")
+    console = finish(json, record, out, chart, "Max-bias curves")
     if console is not None:
         console.print(studies.bias_table(curves, width=console.width, encoding=console.encoding))
         note = (
@@ -141,7 +131,7 @@ def bias(
             console.print(
                 Text(f"left out, too slow to search: {', '.join(left_out)}; name them, with --n 12", style="yellow")
             )
-        _said_where(console, out)
+        say_where(console, out)
 
 
 def kappa(
@@ -155,38 +145,26 @@ def kappa(
     json: Json = False,
 ) -> None:
     """The (f, kappa)-robustness that theory declares, beside the worst found over all sets of n - f rows."""
-    require_between("n", n, 3, 16)
-    require_between("f", f, 1, (n - 1) // 2)
-    require_between("d", d, 1, 16)
-    require_between("evaluations", evaluations, 0, 1_000_000)
     names = _chosen(defences, all_)
-    rows: list[studies.KappaRow] = []
-    with _study("kappa", json=json) as patience:
+    rows: list[KappaRow] = []
+    with study("kappa", json=json) as patience:
         zoos = load_zoos()
         parsed = [parse_defence(name, zoos) for name in names]
         for number, defence in enumerate(parsed):
             patience(number, len(parsed), defence.name)
-            try:
-                pipeline = defence.build(Scale(n, f, d, 20.0))
-            except BeyondLimitError as error:
-                rows.append(studies.KappaRow(defence.name, None, None, str(error)))
-                continue
-            found = _measured(pipeline, n, f, d, evaluations, seed)
-            rows.append(studies.KappaRow(defence.name, declared_kappa(pipeline, n, f), found.value))
+            rows.append(kappa_row(defence, n, f, d=d, evaluations=evaluations, seed=seed))
     record = {
         "schema": "byzantiny.kappa/1",
         "n": n,
         "f": f,
         "d": d,
         "seed": seed,
-        "rows": [_kappa(row) for row in rows],
+        "rows": [row.record() for row in rows],
     }
-    console = _finish(json, record)
+    console = finish(json, record)
     if console is not None:
         console.print(studies.kappa_table(rows))
-        for row in rows:
-            if row.refused:
-                console.print(Text(row.refused, style="yellow"), soft_wrap=True)
+        _say_refusals(console, [row.refused for row in rows])
 
 
 def breakdown(
@@ -204,48 +182,41 @@ def breakdown(
     out: Out = None,
 ) -> None:
     """Error against f / n under ALIE, sign flip and IPM: the picture on every rule's page."""
-    model = Model(n, d, spread, signal, seed)
-    require_between("trials", trials, 1, 100)
-    if all_:
-        if defences or out is None or not out.is_dir():
-            raise RobustnessError(
-                f"--all with {defences or 'no names'} and --out {out}: it takes no names and a folder that is there; "
-                "e.g. --all --out docs/rules/breakdown"
-            )
-        jobs: list[tuple[tuple[str, ...], Path | None]]
-        jobs = [(page_defences(rule), out / f"{rule}.svg") for rule in pages()]
-    else:
-        if not defences:
-            raise RobustnessError("breakdown needs a defence, e.g. krum or nnm+krum; or --all with a folder as --out")
-        jobs = [(page_defences(defences[0]) if len(defences) == 1 else tuple(defences), out)]
-    results: list[list[BreakdownCurve]] = []
-    with _study("breakdown", json=json, out=None if all_ else out) as patience:
-        if all_:
-            check_target(jobs[0][1] or Path())
+    model, pictures = Model(n, d, spread, signal, seed), _pictures(defences, all_, out)
+    drawn: list[tuple[Path | None, list[BreakdownCurve]]] = []
+    with study("breakdown", json=json, out=pictures[0][1]) as patience:
         zoos = load_zoos()
-        for number, (names, target) in enumerate(jobs):
-            patience(number, len(jobs), names[-1])
-            curves = [_breakdown(name, zoos, model, trials) for name in names]
-            results.append(curves)
-            if target is not None:
-                _save_breakdown(target, curves)
-    record = {"schema": "byzantiny.breakdown/1", "curves": [curve.record() for curves in results for curve in curves]}
-    console = _finish(json, record)
-    if console is not None:
-        if all_:
-            console.print(f"wrote {len(jobs)} pictures into {out}", soft_wrap=True)
-            return
-        for curve in results[0]:
+        for number, (names, target) in enumerate(pictures):
+            patience(number, len(pictures), names[-1])
+            parsed = [parse_defence(name, zoos) for name in names]
+            curves = [breakdown_curve(one, smaller(one.name, model), trials=trials) for one in parsed]
+            drawn.append((target, curves))
+    for target, curves in drawn:
+        if target is not None:
+            _save_breakdown(target, curves)
+    every = [curve for _, curves in drawn for curve in curves]
+    console = finish(json, {"schema": "byzantiny.breakdown/1", "curves": [curve.record() for curve in every]})
+    if console is not None and all_:
+        console.print(f"wrote {len(pictures)} pictures into {out}", soft_wrap=True)
+    elif console is not None:
+        for curve in every:
             console.print(studies.breakdown_table(curve))
-            if curve.refused:
-                console.print(Text(curve.refused, style="yellow"), soft_wrap=True)
-        _said_where(console, out)
+        _say_refusals(console, [curve.refused for curve in every])
+        say_where(console, out)
 
 
-def _breakdown(name: str, zoos: Any, model: Model, trials: int) -> BreakdownCurve:
-    aggregator = name.rpartition("+")[2]
-    fewer = Model(min(model.n, SMALLER.get(aggregator, model.n)), model.d, model.spread, model.signal, model.seed)
-    return breakdown_curve(parse_defence(name, zoos), fewer, trials=trials)
+def _pictures(defences: list[str] | None, all_: bool, out: Path | None) -> list[tuple[tuple[str, ...], Path | None]]:
+    """What is drawn, and into which file."""
+    if all_ and (defences or out is None or not out.is_dir()):
+        raise RobustnessError(
+            f"--all with {', '.join(defences or ['no names'])} and --out {out}: it takes no names and a folder that is "
+            "there; e.g. --all --out docs/rules/breakdown"
+        )
+    if all_ and out is not None:
+        return [(page_defences(rule), out / f"{rule}.svg") for rule in pages()]
+    if not defences:
+        raise RobustnessError("breakdown needs a defence, e.g. krum or nnm+krum; or --all with a folder as --out")
+    return [(page_defences(defences[0]) if len(defences) == 1 else tuple(defences), out)]
 
 
 def _save_breakdown(target: Path, curves: list[BreakdownCurve]) -> None:
@@ -253,33 +224,12 @@ def _save_breakdown(target: Path, curves: list[BreakdownCurve]) -> None:
         return breakdown_chart(curves, theme)
 
     record = [curve.record() for curve in curves]
-    save(target, chart, title=f"Breakdown of {curves[-1].defence}", command=_command(), record=record)
+    save(target, chart, title=f"Breakdown of {curves[-1].defence}", command=command(), record=record)
 
 
-def _measured(pipeline: Any, n: int, f: int, d: int, evaluations: int, seed: int) -> MeasuredKappa:
-    # What ARC clips it would round, were the rows codes; the theory is about rows that are not rounded.
-    codes = not any(stage.name == "arc" for stage in pipeline.stages)
-
-    def apply(rows: Any) -> Any:
-        return aggregate(pipeline, rows.astype(np.int8) if codes else rows, seed)
-
-    members = subset_masks(n, f)
-    if pipeline.aggregator.name == "monna":
-        members = members[members[:, f] == 1]
-    rng = rng_for(seed, Stream.ATTACK)
-    return measure_kappa(apply, n, f, rng, d=d, evaluations=evaluations, members=members)
-
-
-def _kappa(row: studies.KappaRow) -> dict[str, Any]:
-    def plain(value: float | None) -> float | str | None:
-        return "unbounded" if value is not None and math.isinf(value) else value
-
-    return {
-        "defence": row.defence,
-        "declared": plain(row.declared),
-        "measured": plain(row.measured),
-        "refused": row.refused,
-    }
+def _say_refusals(console: Console, reasons: list[str]) -> None:
+    for reason in filter(None, reasons):
+        console.print(Text(reason, style="yellow"), soft_wrap=True)
 
 
 def _chosen(defences: list[str] | None, all_: bool) -> tuple[str, ...]:
@@ -290,35 +240,3 @@ def _chosen(defences: list[str] | None, all_: bool) -> tuple[str, ...]:
 
 def _model(model: Model) -> dict[str, Any]:
     return {"n": model.n, "d": model.d, "spread_steps": model.spread, "signal": model.signal, "seed": model.seed}
-
-
-@contextmanager
-def _study(what: str, *, json: bool, out: Path | None = None) -> Iterator[Patience]:
-    """Check where the picture goes before anything is computed for it, show progress, and end quietly on Ctrl-C."""
-    if out is not None:
-        check_target(out)
-    try:
-        with Patience(what, enabled=not json) as patience:
-            yield patience
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; nothing was written\n")
-        raise SystemExit(EXIT_SUSPENDED) from None
-
-
-def _finish(json: bool, record: Any, out: Path | None = None, chart: Any = None, title: str = "") -> Console | None:
-    """Write the picture; print the object, or return the console for people."""
-    if out is not None:
-        save(out, chart, title=title, command=_command(), record=record)
-    if json:
-        sys.stdout.write(json_module.dumps(record) + "\n")
-        return None
-    return Console(highlight=False)
-
-
-def _said_where(console: Console, out: Path | None) -> None:
-    if out is not None:
-        console.print(Text(f"wrote {out}"), soft_wrap=True)
-
-
-def _command() -> str:
-    return "byzantiny " + shlex.join(sys.argv[1:])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.text import Text
 from byzantiny.cli.encoding import carried
 from byzantiny.robustness.bias import BiasCurve
 from byzantiny.robustness.breakdown import BreakdownCurve
+from byzantiny.robustness.kappa import KappaRow
 from byzantiny.robustness.phase import HIGH, LOW, Panel, Phase
 
 MOST_ROWS = 13
@@ -21,16 +21,6 @@ MOST_ROWS = 13
 LETTERS = (
     "0-9: cosine in tenths; -: below 0, the step goes the wrong way; .: the aggregate is 0, no step; blank: refused"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class KappaRow:
-    """One defence of the table of kappas."""
-
-    defence: str
-    declared: float | None
-    measured: float | None
-    refused: str = ""
 
 
 def letter(cosine: float, *, stuck: bool) -> str:

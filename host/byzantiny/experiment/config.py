@@ -169,8 +169,8 @@ def _convert(table: dict[str, Any], where: str) -> RunConfig:
 def _choices_at(path: str) -> list[str]:
     """Return what a key takes where it takes one of a few words; `path` is msgspec's, `.clients[0].transport`.
 
-    >>> _choices_at(".partition.name`")
-    ['iid', 'dirichlet']
+    >>> _choices_at(".clients[0].transport`")
+    ['memory', 'mqtt', 'serial']
     """
     kind: Any = RunConfig
     for key in re.findall(r"\.(\w+)", path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,15 @@ def breakdown_curve(
         if on_point is not None:
             on_point(f)
     return BreakdownCurve(defence.name, model, trials, liars, {k: tuple(v) for k, v in error.items()}, refused)
+
+
+def smaller(name: str, model: Model) -> Model:
+    """Return the model with as many clients as the rule can do in time.
+
+    >>> smaller("nnm+caf", Model()).n, smaller("krum", Model()).n
+    (12, 20)
+    """
+    return replace(model, n=min(model.n, SMALLER.get(name.rpartition("+")[2], model.n)))
 
 
 def pages() -> tuple[str, ...]:

@@ -20,7 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.federation import Pipeline
-from byzantiny.updates import AggregationError
+from byzantiny.robustness.defences import Defence, Scale, aggregate
+from byzantiny.robustness.errors import require_between
+from byzantiny.updates import AggregationError, BeyondLimitError
+from byzantiny_models.rng import Stream, rng_for
+
+SPREAD = 20.0
+"""The honest spread, in steps, that the parameters of a measured defence are fitted to."""
 
 SLACK = 2.0**-8
 """An error below this part of a step is none: geometric-median smooths within 1e-3 of a step."""
@@ -40,6 +46,53 @@ Behind: TypeAlias = Callable[[int], float | None]
 
 _FREE = frozenset({"f", "idx", "trusted", "weights", "default", "perm", "tau", "theta", "tolerance"})
 """Parameters that a declared kappa holds for whatever they are, or that a fitted rule cannot do without."""
+
+
+@dataclass(frozen=True, slots=True)
+class KappaRow:
+    """One defence: what is declared (None: nothing), what was found, or why the defence refuses n and f."""
+
+    defence: str
+    declared: float | None
+    measured: float | None
+    refused: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Return the row as plain data, for JSON; an infinite kappa is the word "unbounded"."""
+        plain = {"declared": self.declared, "measured": self.measured}
+        words = {key: "unbounded" if value is not None and math.isinf(value) else value for key, value in plain.items()}
+        return {"defence": self.defence, **words, "refused": self.refused}
+
+
+def kappa_row(defence: Defence, n: int, f: int, *, d: int = 2, evaluations: int = 400, seed: int = 1) -> KappaRow:
+    """Return a defence's declared kappa beside the measured one.
+
+    Raises:
+        RobustnessError: a number out of range. AggregationError: a defence that cannot be built.
+
+    >>> from byzantiny.robustness.defences import parse_defence
+    >>> kappa_row(parse_defence("median"), 9, 2, evaluations=0).record()["measured"]
+    1.3333333333333333
+    """
+    for name, value, least, most in (("n", n, 3, 16), ("f", f, 1, (n - 1) // 2), ("d", d, 1, 16)):
+        require_between(name, value, least, most)
+    require_between("evaluations", evaluations, 0, 1_000_000)
+    try:
+        pipeline = defence.build(Scale(n, f, d, SPREAD))
+    except BeyondLimitError as error:
+        return KappaRow(defence.name, None, None, str(error))
+    # What ARC clips it would round, were the rows codes; the theory is about rows that are not rounded.
+    codes = not any(stage.name == "arc" for stage in pipeline.stages)
+
+    def apply(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return aggregate(pipeline, rows.astype(np.int8) if codes else rows, seed)
+
+    members = subset_masks(n, f)
+    if pipeline.aggregator.name == "monna":  # it trusts row f, and is judged by the sets that hold it
+        members = members[members[:, f] == 1]
+    rng = rng_for(seed, Stream.ATTACK)
+    found = measure_kappa(apply, n, f, rng, d=d, evaluations=evaluations, members=members)
+    return KappaRow(defence.name, declared_kappa(pipeline, n, f), found.value)
 
 
 def declared_kappa(pipeline: Pipeline, n: int, f: int) -> float | None:
