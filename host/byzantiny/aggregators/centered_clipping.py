@@ -19,11 +19,11 @@ from byzantiny.aggregators.median import Median
 from byzantiny.updates import (
     AggregationError,
     AnyAggregate,
-    Diagnostics,
     FloatAggregate,
     PipelineError,
     Steps,
     UpdateBatch,
+    all_kept,
 )
 from byzantiny.updates.rules import (
     Kappa,
@@ -104,13 +104,13 @@ class CenteredClipping:
             factors = tau / np.maximum(tau, lengths)
             sums, total = steps.weighted_sum(factors)
             v = v + (sums - total * v) / batch.n
-        diagnostics = Diagnostics(
+        diagnostics = all_kept(
             self.name,
-            kept=np.ones(batch.n, np.bool_),
+            batch.n,
             weight=factors / batch.n,
             score=lengths,
             clipped=factors,
-            details={"clipped_rows": float(np.count_nonzero(factors < 1))},
+            clipped_rows=np.count_nonzero(factors < 1),
         )
         following = {"momentum": v.copy(), "shifts": list(batch.shifts)} if self.start == "previous" else state
         return FloatAggregate(v, diagnostics), following

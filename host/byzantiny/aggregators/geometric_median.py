@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
 from byzantiny.aggregators.median import Median
 from byzantiny.updates import (
     AnyAggregate,
-    Diagnostics,
     FloatAggregate,
     PipelineError,
     Steps,
     UpdateBatch,
+    all_kept,
     common_scale,
 )
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count, require_f
@@ -99,16 +98,13 @@ class GeometricMedian:
             if residual <= self.tolerance or iterations == self.max_iterations:
                 break
             z = following
-        return FloatAggregate(np.array(z), self._diagnostics(lengths, pulls / total, residual, iterations)), state
-
-    def _diagnostics(
-        self, lengths: NDArray[np.float64], weight: NDArray[np.float64], residual: float, iterations: int
-    ) -> Diagnostics:
-        details = {
-            "residual": residual,
-            "iterations": float(iterations),
-            "converged": float(residual <= self.tolerance),
-        }
-        return Diagnostics(
-            self.name, kept=np.ones(len(lengths), np.bool_), weight=weight, score=lengths, details=details
+        diagnostics = all_kept(
+            self.name,
+            batch.n,
+            weight=pulls / total,
+            score=lengths,
+            residual=residual,
+            iterations=iterations,
+            converged=residual <= self.tolerance,
         )
+        return FloatAggregate(np.array(z), diagnostics), state
