@@ -103,7 +103,10 @@ class CenteredClipping:
             lengths = np.sqrt(steps.distances_to(v))
             factors = tau / np.maximum(tau, lengths)
             sums, total = steps.weighted_sum(factors)
-            v = v + (sums - total * v) / batch.n
+            sums -= total * v
+            sums /= batch.n
+            sums += v
+            v = sums
         diagnostics = all_kept(
             self.name,
             batch.n,
@@ -123,7 +126,7 @@ def _carried(state: Any, batch: UpdateBatch) -> NDArray[np.float64]:
         raise AggregationError(
             f"centered-clipping carries {momentum.shape} numbers for {batch.d} coordinates; start from `init`"
         )
-    if not state["shifts"]:
+    if not state["shifts"] or tuple(state["shifts"]) == batch.shifts:
         return momentum
     change = np.array(state["shifts"], dtype=np.int64) - np.array(batch.shifts, dtype=np.int64)
     return np.asarray(np.ldexp(momentum, np.repeat(change, [t.elements for t in batch.layout.tensors])))
