@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from byzantiny import kernels
 from byzantiny.preaggregators.norm_clip import FACTOR_BITS, clip_account
 from byzantiny.updates import UpdateBatch, squared_norms
 from byzantiny.updates.rules import RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
-from byzantiny_models.quantization import div_half_away
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +74,18 @@ class ARC:
         beyond, bound = squared > limit, math.sqrt(limit)
         account = clip_account(self.name, squared, beyond, factors, f"{bound:.1f}")
         details = {"clipped_rows": float(np.count_nonzero(beyond)), "bound": bound}
-        return batch.with_rows(rows, replace(account, details=details)), state
+        return batch.with_rows(rows, replace(account, details=details), checked=True), state
 
 
 def _clipped(batch: UpdateBatch, squared: NDArray[Any], limit: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the rows, and the factor of each."""
-    factors = np.ones(batch.n)
+    """Return the rows, tiles where there were tiles, and the factor of each."""
     beyond = np.flatnonzero(squared > limit)
-    rows = batch.rows.copy() if len(beyond) else batch.rows
-    for i in beyond:
-        if batch.exact:
-            factor = math.isqrt((int(limit) << 2 * FACTOR_BITS) // int(squared[i]))
-            rows[i] = div_half_away(rows[i].astype(np.int64) * factor, 1 << FACTOR_BITS)
-            factors[i] = factor / (1 << FACTOR_BITS)
-        else:
-            factors[i] = math.sqrt(limit) / math.sqrt(squared[i])
-            rows[i] *= factors[i]
-    return rows, factors
+    if not len(beyond):
+        return batch.stored, np.ones(batch.n)
+    if not batch.exact:
+        factors = np.ones(batch.n)
+        factors[beyond] = math.sqrt(limit) / np.sqrt(squared[beyond])
+        return batch.rows * factors[:, None], factors
+    parts = np.full(batch.n, 1 << FACTOR_BITS, dtype=np.int32)
+    parts[beyond] = [math.isqrt((int(limit) << 2 * FACTOR_BITS) // square) for square in squared[beyond].tolist()]
+    return kernels.scale_rows(batch.stored, parts), parts / (1 << FACTOR_BITS)
