@@ -40,6 +40,12 @@ def test_aggregators_conform(factory):
     check_aggregator(factory, honest_first=factory().name == "monna")
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("factory", factories(load_aggregators()))
+def test_a_long_search_finds_no_lies_beyond_the_bounds_either(factory):
+    check_aggregator(factory, examples=2000, honest_first=factory().name == "monna")
+
+
 @pytest.mark.parametrize("factory", factories(load_preaggregators()))
 def test_preaggregators_conform(factory):
     check_preaggregator(factory)

@@ -29,6 +29,13 @@ from byzantiny_models.tasks import TASKS
 Row = dict[str, Any]
 Rows = list[Row]
 
+REACH = {
+    "breakdown": "the share of liars up to which there is a bound at all",
+    "stays": "a coordinate of the aggregate, against the honest values of it",
+    "kappa": "||aggregate - honest mean||^2 is at most kappa times the honest rows' mean squared distance from it",
+}
+"""What the bounds on a card mean."""
+
 REFERENCE = (20, 4)
 """The n and f at which a listing compares the rules' kappas; every rule of the zoo accepts them."""
 
@@ -169,7 +176,11 @@ def print_listing(what: str | None, *, json: bool) -> None:
 
 
 def _print_legend(console: Console) -> None:
-    for title, words in (("what a rule keeps", PROPERTIES), ("how a rule streams", STREAMS)):
+    for title, words in (
+        ("what a rule keeps", PROPERTIES),
+        ("how a rule streams", STREAMS),
+        ("how far f liars can take it", REACH),
+    ):
         console.print(Text(f"\n{title}", style="bold underline"))
         labels = max(map(cell_len, words))
         for word, text in words.items():

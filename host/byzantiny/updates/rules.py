@@ -23,7 +23,8 @@ PROPERTIES: Mapping[str, str] = {
     "negation": "negated rows give the negated result",
     "scale": "rows times a positive factor give the result times that factor",
     "mean": "with f = 0, and the other parameters at their defaults, it is the mean",
-    "convex": "the aggregate is the mean of the rows with the weights of the diagnostics, none of them negative",
+    "convex": "the aggregate is the mean of the rows with the weights of the diagnostics, none of them negative (nearly, if "
+    "they say that it has not converged)",
 }
 """What a card may claim; `byzantiny.testing` tests what it claims. The result of a pre-aggregator is its rows."""
 
