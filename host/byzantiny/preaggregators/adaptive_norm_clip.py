@@ -101,7 +101,7 @@ class AdaptiveNormClip:
 
     def apply(self, batch: UpdateBatch, state: State, rng: np.random.Generator) -> tuple[UpdateBatch, State]:  # noqa: ARG002
         """Return the rows clipped to the bound that past rounds gave, and the rung for the next."""
-        return apply_row_wise(self, batch, state)
+        return apply_row_wise(self, batch, state, checked=True)  # codes only become smaller
 
     def part(self, batch: UpdateBatch, state: State) -> tuple[NDArray[np.int8], Diagnostics]:
         """Return some of a round's rows, clipped."""

@@ -65,8 +65,8 @@ class RowWise(Protocol):
         ...
 
 
-def apply_row_wise(rule: RowWise, batch: UpdateBatch, state: State) -> tuple[UpdateBatch, State]:
-    """Return what a row-wise rule makes of a batch: the batch as the one part of a whole."""
+def apply_row_wise(rule: RowWise, batch: UpdateBatch, state: State, checked: bool = False) -> tuple[UpdateBatch, State]:
+    """Return what a row-wise rule makes of a batch: the batch as the one part of a whole; `checked` as of the batch."""
     rows, diagnostics = rule.part(batch, state)
     diagnostics, state = rule.whole(diagnostics, batch, state)
-    return batch.with_rows(rows, diagnostics), state
+    return batch.with_rows(rows, diagnostics, checked=checked or rows is batch.stored), state

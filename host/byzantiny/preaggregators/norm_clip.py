@@ -81,7 +81,7 @@ class NormClip:
 
     def apply(self, batch: UpdateBatch, state: None, rng: np.random.Generator) -> tuple[UpdateBatch, None]:  # noqa: ARG002
         """Return the clipped rows; the trace says who was clipped, by which factor, from which norm."""
-        return apply_row_wise(self, batch, state)
+        return apply_row_wise(self, batch, state, checked=True)  # codes only become smaller
 
     def part(self, batch: UpdateBatch, state: None) -> tuple[NDArray[np.int8], Diagnostics]:  # noqa: ARG002
         """Return some of a round's rows, clipped."""
