@@ -110,12 +110,17 @@ def div_half_away(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.in
     num, den = np.asarray(numerator, dtype=np.int64), np.asarray(denominator, dtype=np.int64)
     if den.size and int(den.min()) < 1:
         raise InvalidValueError(f"denominator {int(den.min())} is below 1; an aggregate of no clients has no value")
-    magnitude = np.abs(num)
-    quotient = magnitude // den
-    remainder = magnitude - quotient * den
-    rounded = quotient + (remainder >= den - remainder)  # 2 * remainder could overflow
-    signed: NDArray[np.int64] = np.where(num < 0, -rounded, rounded)
-    return signed
+    shape = np.broadcast_shapes(num.shape, den.shape)
+    num, den = np.atleast_1d(np.broadcast_to(num, shape)), den.view(np.uint64)
+    sign = num >> 63
+    result: NDArray[np.int64] = num ^ sign
+    result -= sign  # |num|, where -2^63 wraps to what is 2^63 unsigned
+    magnitude = result.view(np.uint64)
+    magnitude += den >> np.uint64(1)  # at most 2^63 + 2^62
+    magnitude //= den  # floor((|num| + floor(den / 2)) / den): a half goes up, and an odd den has none
+    result ^= sign
+    result -= sign
+    return result.reshape(shape)
 
 
 def saturate(x: ArrayLike, limit: int) -> Ints:
