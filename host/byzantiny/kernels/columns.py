@@ -42,17 +42,19 @@ def put_row(tiles: NDArray[np.int8], slot: int, row: NDArray[np.int8]) -> None:
     _functions(1).pack(np.ascontiguousarray(row)[None, :], tiles, slot)
 
 
-def median(tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
-    """Return twice the median of every coordinate, `x_(floor((n-1)/2)) + x_(floor(n/2))`, int16 (d,): denominator 2.
+def median(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+    """Return twice the median of every coordinate, `x_(floor((n-1)/2)) + x_(floor(n/2))`, int64 (d,): denominator 2.
 
-    >>> median(to_tiles(np.array([[1], [5], [2], [4]], dtype=np.int8)), 1).tolist()
+    `stored` is tiles, which is faster, or (n, d) rows; here and below.
+
+    >>> median(np.array([[1], [5], [2], [4]], dtype=np.int8), 1).tolist()
     [6]
     """
-    return _functions(tiles.shape[-2]).median(tiles, d)
+    return _functions(stored.shape[-2]).median(stored, d)
 
 
 def column_sum(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
-    """Return the sum of every coordinate over the clients, int64 (d,), of (n, d) rows or of tiles.
+    """Return the sum of every coordinate over the clients, int64 (d,).
 
     >>> column_sum(np.array([[127, -1], [127, -1]], dtype=np.int8), 2).tolist()
     [254, -2]
@@ -69,49 +71,47 @@ def squared_norms(stored: NDArray[np.int8], slices: Sequence[slice]) -> NDArray[
     return _functions(stored.shape[-2]).squared_norms(stored, slices)
 
 
-def trimmed_sum(tiles: NDArray[np.int8], d: int, f: int) -> NDArray[np.int64]:
+def trimmed_sum(stored: NDArray[np.int8], d: int, f: int) -> NDArray[np.int64]:
     """Return the sum of every coordinate without its f smallest and f largest values, int64 (d,).
 
-    >>> trimmed_sum(to_tiles(np.array([[1], [5], [2], [4]], dtype=np.int8)), 1, 1).tolist()
+    >>> trimmed_sum(np.array([[1], [5], [2], [4]], dtype=np.int8), 1, 1).tolist()
     [6]
     """
-    return reference.trimmed_sum(tiles, d, f)
+    return _functions(stored.shape[-2]).trimmed_sum(stored, d, f)
 
 
 def nearest_sum(
-    tiles: NDArray[np.int8], d: int, f: int, numerator: NDArray[np.int64], denominator: int
+    stored: NDArray[np.int8], d: int, f: int, numerator: NDArray[np.int64], denominator: int
 ) -> NDArray[np.int64]:
     """Return the sum of the n - f values of every coordinate nearest to a centre `numerator / denominator`, int64 (d,).
 
     Of two values as near, the lower is kept.
 
-    >>> tiles = to_tiles(np.array([[1], [4], [7], [9]], dtype=np.int8))
-    >>> nearest_sum(tiles, 1, 2, np.array([11]), 2).tolist()
+    >>> nearest_sum(np.array([[1], [4], [7], [9]], dtype=np.int8), 1, 2, np.array([11]), 2).tolist()
     [11]
     """
-    return reference.nearest_sum(tiles, d, f, numerator, denominator)
+    return _functions(stored.shape[-2]).nearest_sum(stored, d, f, numerator, denominator)
 
 
-def median_counts(tiles: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+def median_counts(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
     """Return the two middle values of every coordinate and the counts around them, int64 (6, d).
 
     The lower middle value, the upper one; then how many values are less than the lower one, equal to it, one less, one
     more.
 
-    >>> tiles = to_tiles(np.array([[0], [0], [0], [1], [-1], [-9]], dtype=np.int8))
-    >>> median_counts(tiles, 1).ravel().tolist()
+    >>> median_counts(np.array([[0], [0], [0], [1], [-1], [-9]], dtype=np.int8), 1).ravel().tolist()
     [0, 0, 2, 3, 1, 1]
     """
-    return reference.median_counts(tiles, d)
+    return _functions(stored.shape[-2]).median_counts(stored, d)
 
 
-def sign_sum(tiles: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+def sign_sum(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
     """Return how many more values of every coordinate are positive than negative, int64 (d,).
 
-    >>> sign_sum(to_tiles(np.array([[9, -1], [1, 0], [-5, 0]], dtype=np.int8)), 2).tolist()
+    >>> sign_sum(np.array([[9, -1], [1, 0], [-5, 0]], dtype=np.int8), 2).tolist()
     [1, -1]
     """
-    return reference.sign_sum(tiles, d)
+    return _functions(stored.shape[-2]).sign_sum(stored, d)
 
 
 @lru_cache(maxsize=1)

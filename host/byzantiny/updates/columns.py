@@ -66,27 +66,27 @@ class TileColumns:
 
     def median(self) -> NDArray[np.int64]:
         """As `Columns.median`."""
-        return kernels.median(self._codes.tiles, self._codes.d).astype(np.int64)
+        return kernels.median(self._codes.stored, self._codes.d)
 
     def median_counts(self) -> NDArray[np.int64]:
         """As `Columns.median_counts`."""
-        return kernels.median_counts(self._codes.tiles, self._codes.d)
+        return kernels.median_counts(self._codes.stored, self._codes.d)
 
     def column_sum(self) -> NDArray[np.int64]:
-        """As `Columns.column_sum`; rows stay rows."""
+        """As `Columns.column_sum`."""
         return kernels.column_sum(self._codes.stored, self._codes.d)
 
     def trimmed_sum(self, f: int) -> NDArray[np.int64]:
         """As `Columns.trimmed_sum`."""
-        return kernels.trimmed_sum(self._codes.tiles, self._codes.d, f)
+        return kernels.trimmed_sum(self._codes.stored, self._codes.d, f)
 
     def nearest_sum(self, f: int, numerator: NDArray[np.int64], denominator: int) -> NDArray[np.int64]:
         """As `Columns.nearest_sum`."""
-        return kernels.nearest_sum(self._codes.tiles, self._codes.d, f, numerator, denominator)
+        return kernels.nearest_sum(self._codes.stored, self._codes.d, f, numerator, denominator)
 
     def sign_sum(self) -> NDArray[np.int64]:
         """As `Columns.sign_sum`."""
-        return kernels.sign_sum(self._codes.tiles, self._codes.d)
+        return kernels.sign_sum(self._codes.stored, self._codes.d)
 
 
 class CountColumns:

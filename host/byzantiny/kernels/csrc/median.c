@@ -1,107 +1,55 @@
-/* Median of every coordinate by bit-serial selection.
- *
- * The k-th smallest x_(k) is the largest t with #{x < t} <= k, so its bits follow from the most significant one down,
- * one pass of compare and count each. The passes run over 64 coordinates of all clients, which stay in the cache
- * (n * 64 bytes). For even n the upper middle value takes a ninth pass: it is x_(k) again if more than k + 1 values
- * are <= x_(k), else the smallest value above it.
- *
- * Rejected: bit-slicing (transposed bit planes and popcounts) is 1.1 to 2 times slower without the byte popcount of
- * AVX-512 BITALG; a min/max network is faster up to n of about 20 only, and generated code; 256 bins are scalar.
- */
+/* The median of every coordinate. */
 #include "columns.h"
+#include "select.h"
 
-#include <string.h>
+typedef int64_t long_strand_t __attribute__((vector_size(8 * BYZ_STRAND)));
 
-/* AVX-512 compares into mask registers, which then have to be expanded: measured 1.4 times slower than AVX2 here. */
-#if defined(__AVX512F__) && defined(__clang__)
-#define BYZ_NO_MASKS __attribute__((target("no-avx512f")))
-#else
-#define BYZ_NO_MASKS
-#endif
-
-typedef int8_t codes_t __attribute__((vector_size(BYZ_LANES)));
-typedef uint8_t bytes_t __attribute__((vector_size(BYZ_LANES)));
-typedef int16_t wide_t __attribute__((vector_size(2 * BYZ_LANES)));
-typedef uint16_t counts_t __attribute__((vector_size(2 * BYZ_LANES)));
-
-BYZ_NO_MASKS static inline codes_t load(const int8_t *p)
-{
-    codes_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-BYZ_NO_MASKS static inline codes_t choose(codes_t mask, codes_t yes, codes_t no)
-{
-    return (yes & mask) | (no & ~mask);
-}
-
-/* A byte counter holds 255 rows; then it is added to the 16-bit total. */
-BYZ_NO_MASKS static inline size_t chunk_end(size_t i, size_t n)
-{
-    return n - i > 255 ? i + 255 : n;
-}
-
-BYZ_NO_MASKS static counts_t count_below(const int8_t *x, size_t n, size_t stride, codes_t t)
-{
-    counts_t total = {0};
-    for (size_t i = 0; i < n;) {
-        const size_t stop = chunk_end(i, n);
-        bytes_t even = {0}, odd = {0}; /* two chains of additions; true is -1 */
-        for (; i + 1 < stop; i += 2) {
-            even -= (bytes_t)(load(x + i * stride) < t);
-            odd -= (bytes_t)(load(x + (i + 1) * stride) < t);
-        }
-        if (i < stop) {
-            even -= (bytes_t)(load(x + i * stride) < t);
-            i++;
-        }
-        total += __builtin_convertvector(even + odd, counts_t);
+/* The two middle values of at most `size` rows: the network of that size, whose other comparators the compiler drops. Padding
+ * on both sides keeps the lower one in the middle. */
+#define MIDDLE(size)                                                                                               \
+    static void middle_##size(const int8_t *tiles, size_t blocks, size_t n, int64_t *out)                          \
+    {                                                                                                              \
+        const size_t lows = (size - 1) / 2 - (n - 1) / 2;                                                          \
+        for (size_t b = 0; b < blocks; b++) {                                                                      \
+            for (size_t j = 0; j < BYZ_LANES; j += BYZ_STRAND) {                                                   \
+                const int8_t *x = tiles + b * n * BYZ_LANES + j;                                                   \
+                strand_t v[size];                                                                                  \
+                BYZ_UNROLL for (size_t i = 0; i < size; i++) {                                                     \
+                    if (i + BYZ_NETWORK_STEP <= size || i < n) {                                                   \
+                        memcpy(&v[i], x + i * BYZ_LANES, sizeof v[i]);                                             \
+                    } else {                                                                                       \
+                        v[i] = (strand_t){0} + (int8_t)(i < n + lows ? -128 : 127);                                \
+                    }                                                                                              \
+                }                                                                                                  \
+                byz_sort(v, size);                                                                                 \
+                const strand_t lower = v[(size - 1) / 2], upper = n % 2 == 0 ? v[size / 2] : lower;                \
+                const long_strand_t twice =                                                                        \
+                    __builtin_convertvector(lower, long_strand_t) + __builtin_convertvector(upper, long_strand_t); \
+                memcpy(out + b * BYZ_LANES + j, &twice, sizeof twice);                                             \
+            }                                                                                                      \
+        }                                                                                                          \
     }
-    return total;
-}
+BYZ_NETWORKS(MIDDLE)
 
-BYZ_NO_MASKS static codes_t select_rank(const int8_t *x, size_t n, size_t stride, uint16_t rank)
-{
-    codes_t t = (codes_t){0} + (int8_t)-128;
-    for (int bit = 128; bit != 0; bit >>= 1) {
-        const codes_t higher = (codes_t)((bytes_t)t + (uint8_t)bit); /* modulo 256: -128 + 128 = 0 */
-        const counts_t below = count_below(x, n, stride, higher);
-        t = choose(__builtin_convertvector((wide_t)(below <= rank), codes_t), higher, t);
+#define IN_THE_MIDDLE(size)                          \
+    if ((size) <= BYZ_NETWORK_MOST && n <= (size)) { \
+        middle_##size(tiles, blocks, n, out);        \
+        return;                                      \
     }
-    return t;
-}
 
-/* x_(rank) given t = x_(rank - 1). */
-BYZ_NO_MASKS static codes_t select_next(const int8_t *x, size_t n, size_t stride, uint16_t rank, codes_t t)
+void byz_kernels_median(const int8_t *tiles, size_t blocks, size_t n, int64_t *out)
 {
-    codes_t next = (codes_t){0} + (int8_t)127;
-    counts_t not_above = {0};
-    for (size_t i = 0; i < n;) {
-        const size_t stop = chunk_end(i, n);
-        bytes_t count = {0};
-        for (; i < stop; i++) {
-            const codes_t v = load(x + i * stride);
-            const codes_t above = (codes_t)(v > t);
-            const codes_t candidate = choose(above, v, (codes_t){0} + (int8_t)127);
-            next = choose((codes_t)(candidate < next), candidate, next);
-            count += (bytes_t)above + 1;
-        }
-        not_above += __builtin_convertvector(count, counts_t);
-    }
-    return choose(__builtin_convertvector((wide_t)(not_above > rank), codes_t), t, next);
-}
-
-BYZ_NO_MASKS void byz_kernels_median(const int8_t *tiles, size_t blocks, size_t n, size_t width, int16_t *out)
-{
-    const uint16_t lo = (uint16_t)((n - 1) / 2), hi = (uint16_t)(n / 2);
+    BYZ_NETWORKS(IN_THE_MIDDLE)
+    byz_search_t search;
+    byz_begin(&search, n, (n - 1) / 2, n / 2);
     for (size_t b = 0; b < blocks; b++) {
-        for (size_t j = 0; j < width; j += BYZ_LANES) {
-            const int8_t *x = tiles + b * n * width + j;
-            const codes_t lower = select_rank(x, n, width, lo);
-            const codes_t upper = hi == lo ? lower : select_next(x, n, width, hi, lower);
-            const wide_t twice = __builtin_convertvector(lower, wide_t) + __builtin_convertvector(upper, wide_t);
-            memcpy(out + b * width + j, &twice, sizeof twice);
+        codes_t lower, upper;
+        byz_select(tiles + b * n * BYZ_LANES, &search, &lower, n % 2 == 0 ? &upper : NULL);
+        if (n % 2 != 0) {
+            upper = lower;
         }
+        const shorts_t two = __builtin_convertvector(lower, shorts_t) + __builtin_convertvector(upper, shorts_t);
+        const longs_t twice = __builtin_convertvector(two, longs_t);
+        memcpy(out + b * BYZ_LANES, &twice, sizeof twice);
     }
 }

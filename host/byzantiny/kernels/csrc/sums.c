@@ -43,19 +43,19 @@ static void sum_lanes(const int8_t *x, size_t n, size_t stride, size_t lanes, in
     }
 }
 
-void byz_kernels_column_sum(const int8_t *tiles, size_t blocks, size_t n, size_t width, int64_t *out)
+void byz_kernels_column_sum(const int8_t *codes, size_t blocks, size_t n, size_t width, size_t stride, int64_t *out)
 {
     for (size_t b = 0; b < blocks; b++) {
         for (size_t j = 0; j < width; j += SUM_LANES) {
-            const int8_t *x = tiles + b * n * width + j;
+            const int8_t *x = codes + b * n * stride + j;
             const size_t lanes = smaller(SUM_LANES, width - j);
             /* Constant trip counts for the common widths, so that the lanes stay in registers. */
             if (lanes == SUM_LANES) {
-                sum_lanes(x, n, width, SUM_LANES, out + b * width + j);
+                sum_lanes(x, n, stride, SUM_LANES, out + b * width + j);
             } else if (lanes == BYZ_LANES) {
-                sum_lanes(x, n, width, BYZ_LANES, out + b * width + j);
+                sum_lanes(x, n, stride, BYZ_LANES, out + b * width + j);
             } else {
-                sum_lanes(x, n, width, lanes, out + b * width + j);
+                sum_lanes(x, n, stride, lanes, out + b * width + j);
             }
         }
     }

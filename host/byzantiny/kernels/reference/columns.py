@@ -27,22 +27,22 @@ def pack(rows: NDArray[np.int8], tiles: NDArray[np.int8], first: int) -> None:
         tiles[whole, slots, rest:] = 0
 
 
-def median(tiles: NDArray[np.int8], d: int) -> NDArray[np.int16]:
-    """Return twice the median of every coordinate, `x_(floor((n-1)/2)) + x_(floor(n/2))`, int16 (d,).
+def median(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+    """Return twice the median of every coordinate, `x_(floor((n-1)/2)) + x_(floor(n/2))`, int64 (d,).
 
-    One rule for odd and even n: the denominator is always 2.
+    One rule for odd and even n: the denominator is always 2. `stored` is tiles or (n, d) rows, here and below.
 
     >>> from byzantiny import kernels
     >>> median(kernels.to_tiles(np.array([[1], [5], [2], [4]], dtype=np.int8)), 1).tolist()
     [6]
     """
-    rows = from_tiles(tiles, d)
+    rows = _rows(stored, d)
     lo, hi = (len(rows) - 1) // 2, len(rows) // 2
     ranked = np.partition(rows, (lo, hi), axis=0)
-    return np.asarray(ranked[lo].astype(np.int16) + ranked[hi])
+    return np.asarray(ranked[lo].astype(np.int64) + ranked[hi])
 
 
-def trimmed_sum(tiles: NDArray[np.int8], d: int, f: int) -> NDArray[np.int64]:
+def trimmed_sum(stored: NDArray[np.int8], d: int, f: int) -> NDArray[np.int64]:
     """Return the sum of every coordinate without its f smallest and f largest values, int64 (d,).
 
     With L and U the f-th smallest and largest of what is left, `sum clamp(x, L, U) - f (L + U)`, also with ties.
@@ -51,14 +51,14 @@ def trimmed_sum(tiles: NDArray[np.int8], d: int, f: int) -> NDArray[np.int64]:
     >>> trimmed_sum(kernels.to_tiles(np.array([[1], [5], [2], [4]], dtype=np.int8)), 1, 1).tolist()
     [6]
     """
-    rows = from_tiles(tiles, d)
+    rows = _rows(stored, d)
     n = len(rows)
     ranked = np.partition(rows, (f, n - 1 - f), axis=0)
     return np.asarray(ranked[f : n - f].sum(axis=0, dtype=np.int64))
 
 
 def nearest_sum(
-    tiles: NDArray[np.int8], d: int, f: int, numerator: NDArray[np.int64], denominator: int
+    stored: NDArray[np.int8], d: int, f: int, numerator: NDArray[np.int64], denominator: int
 ) -> NDArray[np.int64]:
     """Return the sum of the n - f values of every coordinate nearest to a centre `numerator / denominator`, int64 (d,).
 
@@ -70,14 +70,14 @@ def nearest_sum(
     >>> nearest_sum(tiles, 1, 2, np.array([11]), 2).tolist()
     [11]
     """
-    ranked = np.sort(from_tiles(tiles, d), axis=0).astype(np.int64)
+    ranked = np.sort(_rows(stored, d), axis=0).astype(np.int64)
     kept = len(ranked) - f
     leaving, coming = ranked[:f], ranked[kept:]
     moves = (leaving + coming) * denominator < 2 * numerator
     return np.asarray(ranked[:kept].sum(axis=0) + np.where(moves, coming - leaving, 0).sum(axis=0))
 
 
-def median_counts(tiles: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+def median_counts(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
     """Return the two middle values of every coordinate and the counts around them, int64 (6, d).
 
     The lower middle value, the upper one; then how many values are less than the lower one, equal to it, one less, one
@@ -88,7 +88,7 @@ def median_counts(tiles: NDArray[np.int8], d: int) -> NDArray[np.int64]:
     >>> median_counts(tiles, 1).ravel().tolist()
     [0, 0, 2, 3, 1, 1]
     """
-    rows = from_tiles(tiles, d)
+    rows = _rows(stored, d)
     lo, hi = (len(rows) - 1) // 2, len(rows) // 2
     ranked = np.partition(rows, (lo, hi), axis=0)
     low = ranked[lo].astype(np.int16)
@@ -97,18 +97,18 @@ def median_counts(tiles: NDArray[np.int8], d: int) -> NDArray[np.int64]:
     return np.stack([low, ranked[hi], *counts]).astype(np.int64)
 
 
-def sign_sum(tiles: NDArray[np.int8], d: int) -> NDArray[np.int64]:
+def sign_sum(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
     """Return how many more values of every coordinate are positive than negative, int64 (d,).
 
     >>> from byzantiny import kernels
     >>> sign_sum(kernels.to_tiles(np.array([[9, -1], [1, 0], [-5, 0]], dtype=np.int8)), 2).tolist()
     [1, -1]
     """
-    return np.asarray(np.sign(tiles).sum(axis=-2, dtype=np.int64).reshape(-1)[:d])
+    return np.asarray(np.sign(stored).sum(axis=-2, dtype=np.int64).reshape(-1)[:d])
 
 
 def column_sum(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
-    """Return the sum of every coordinate over the clients, int64 (d,), of (n, d) rows or of tiles.
+    """Return the sum of every coordinate over the clients, int64 (d,).
 
     >>> column_sum(np.array([[127, -1], [127, -1]], dtype=np.int8), 2).tolist()
     [254, -2]
@@ -122,6 +122,10 @@ def squared_norms(stored: NDArray[np.int8], slices: Sequence[slice]) -> NDArray[
     >>> squared_norms(np.array([[3, 4, 5]], dtype=np.int8), [slice(0, 2), slice(2, 3)]).tolist()
     [[25, 25]]
     """
-    rows = stored if stored.ndim == 2 else from_tiles(stored, stored.shape[0] * stored.shape[2])
+    rows = _rows(stored, stored.shape[0] * stored.shape[2] if stored.ndim == 3 else stored.shape[1])
     sums = [np.einsum("ij,ij->i", part, part, dtype=np.int64) for part in (rows[:, s] for s in slices)]
     return np.stack(sums, axis=1)
+
+
+def _rows(stored: NDArray[np.int8], d: int) -> NDArray[np.int8]:
+    return stored if stored.ndim == 2 else from_tiles(stored, d)
