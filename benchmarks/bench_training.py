@@ -62,7 +62,7 @@ def native(variant: str, x: np.ndarray, y: np.ndarray) -> Callable[[], float]:
         models = np.frombuffer(bytearray(start * n), np.uint8)
         begin = time.process_time()
         steps = lib.byz_batch_train(
-            0, models.ctypes.data, pointers, lengths, ids.ctypes.data, SEED, ROUND, EPOCHS, LR_SHIFT, n, 0, n,
+            0, None, 0, models.ctypes.data, pointers, lengths, ids.ctypes.data, SEED, ROUND, EPOCHS, LR_SHIFT, n, 0, n,
             scratch.ctypes.data,
         )  # fmt: skip
         assert len(blobs) == n  # the blobs outlive the call

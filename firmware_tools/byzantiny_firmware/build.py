@@ -43,7 +43,9 @@ CORES = {
 """Core -> zig's target and CPU. `+vfp4d16sp`: cortex_m4 alone stays soft-float whatever the ABI."""
 
 BOARD_CORES = {"mps2": ("m0", "m3", "m4f", "m7")}
-"""Board (a folder of `firmware_tools/boards`) -> the cores its image is built for."""
+"""Board (a folder of `firmware_tools/boards`) -> the cores its images are built for."""
+DEFAULT_NETWORK = "mlp-64-32-10"
+"""The network whose image is named by its core alone."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,23 @@ def native_sources() -> list[Path]:
     return _files(CORE, "*.c", "*.h")
 
 
+def image_networks(board: str) -> list[str]:
+    """The networks that a board has an image for: the files of its folder `images`, the default first."""
+    names = sorted(path.stem for path in (BOARDS / board / "images").glob("*.c"))
+    return sorted(names, key=lambda name: name != DEFAULT_NETWORK)
+
+
+def image_name(board: str, core: str, network: str = DEFAULT_NETWORK) -> str:
+    """The file name of an image.
+
+    >>> image_name("mps2", "m3"), image_name("mps2", "m3", "cnn-8x8")
+    ('byz_mps2_m3.elf', 'byz_mps2_cnn-8x8_m3.elf')
+    """
+    return f"byz_{board}_{core}.elf" if network == DEFAULT_NETWORK else f"byz_{board}_{network}_{core}.elf"
+
+
 def image_sources(board: str) -> list[Path]:
-    """Every C file, header and linker script of a board's image."""
+    """Every C file, header and linker script of a board's images."""
     native_only = CORE / "native"
     return [path for path in native_sources() if native_only not in path.parents] + _files(
         BOARDS / board, "*.c", "*.h", "*.ld"
@@ -164,7 +181,7 @@ def _build_library(
 
 
 def build_images(out_dir: Path = BUILT, *, force: bool = False) -> list[Path]:
-    """Build every board's image for every core; the paths of the ELF files.
+    """Build every board's images, one for each core and network; the paths of the ELF files.
 
     Raises:
         zigcc.CompileError: no compiler, a source that does not compile, or an image larger than the board's memory.
@@ -184,13 +201,17 @@ def build_images(out_dir: Path = BUILT, *, force: bool = False) -> list[Path]:
             "-T",
             str(scripts[0]),
         )
-        inputs = [str(path) for path in sources if path.suffix == ".c"]
+        # An image's own source includes main.c, so that all images of a core share the objects of everything else.
+        images = BOARDS / board / "images"
+        main = BOARDS / board / "main.c"
+        common = [str(path) for path in sources if path.suffix == ".c" and path != main and path.parent != images]
         jobs = [
             zigcc.Job(
-                out_dir / f"byz_{board}_{core}.elf",
-                (*flags, "-target", CORES[core][0], f"-mcpu={CORES[core][1]}", *inputs),
+                out_dir / image_name(board, core, network),
+                (*flags, "-target", CORES[core][0], f"-mcpu={CORES[core][1]}", *common, str(images / f"{network}.c")),
             )
             for core in cores
+            for network in image_networks(board)
         ]
         outputs += _build(out_dir, f"image {board}", sha256, jobs, force=force)
     return outputs

@@ -16,7 +16,8 @@ from rich.table import Table
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny_firmware import library, sizes
 from byzantiny_firmware.errors import FirmwareError
-from byzantiny_firmware.images import CORES
+from byzantiny_firmware.images import CORES, DEFAULT_NETWORK, MAX_PAYLOAD
+from byzantiny_models.networks import NETWORKS
 
 app = typer.Typer(help="The client firmware: build it, size it, run it on an emulated board.", no_args_is_help=True)
 
@@ -41,15 +42,16 @@ def build(
 @app.command()
 def size(
     image: Annotated[str | None, typer.Argument(help=f"One of {', '.join(CORES)}; default: all.")] = None,
+    network: Annotated[str, typer.Option(help=f"The images of this network: {', '.join(NETWORKS)}.")] = DEFAULT_NETWORK,
     as_json: Json = False,
 ) -> None:
-    """Print flash and static RAM of the images, from their ELF sections."""
-    rows = [sizes.image_sizes(image)] if image else sizes.all_sizes()
+    """Print flash and static RAM of a network's images, from their ELF sections."""
+    rows = [sizes.image_sizes(image, network)] if image else sizes.all_sizes(network)
     if as_json:
-        derived = ("flash_bytes", "static_ram_bytes", "max_samples")
+        derived = ("flash_bytes", "static_ram_bytes", "ram_bytes", "max_samples")
         _print_json({"images": [{**asdict(row), **{name: getattr(row, name) for name in derived}} for row in rows]})
         return
-    table = Table(title=f"mlp-64-32-10, payload 240, data set in flash, {sizes.RAM_BYTES} bytes of RAM")
+    table = Table(title=f"{network}, payload {MAX_PAYLOAD}, data set in flash, {rows[0].ram_bytes:,} bytes of RAM")
     for column in ("image", "flash", "code", "constants", "static RAM", "stack reserved", "most samples"):
         table.add_column(column, justify="left" if column == "image" else "right")
     for row in rows:
@@ -64,6 +66,10 @@ def run(
     client_id: Annotated[str, typer.Option(help="The device's name: 1 to 16 of a-z, 0-9 and -.")] = "dev-01",
     secret: Annotated[str, typer.Option(help="The device's 32-byte secret in hex.")] = "00" * 32,
     data: Annotated[Path | None, typer.Option(help="A data set file (docs/wire.md 3); default: noise.")] = None,
+    network: Annotated[str, typer.Option(help=f"What it trains: {', '.join(NETWORKS)}.")] = DEFAULT_NETWORK,
+    base: Annotated[
+        Path | None, typer.Option(help="The frozen part (docs/wire.md 3); default: none is frozen.")
+    ] = None,
     address: Annotated[int, typer.Option(help="The device's address on its line.")] = 1,
     boot_id: Annotated[int, typer.Option(help="The boot_id it reports.")] = 1,
     pty: Annotated[bool, typer.Option("--pty", help="A pseudo-terminal instead of a loopback socket.")] = False,
@@ -72,7 +78,8 @@ def run(
     """Run one board under Unicorn, print the URL of its serial line, and count instructions until Ctrl-C."""
     from byzantiny_firmware.unicorn import start_board
 
-    spec = DeviceSpec(client_id, _secret(secret), _data(data), address=address, boot_id=boot_id)
+    blob, frozen = _data(data, network), b"" if base is None else _read(base, "base")
+    spec = DeviceSpec(client_id, _secret(secret), blob, network, address=address, boot_id=boot_id, base=frozen)
     with start_board(spec, image, pty=pty) as board:
         url = board.url
         try:
@@ -102,18 +109,25 @@ def _secret(text: str) -> bytes:
         raise FirmwareError(f"the secret {text!r} is not hex: {error}; give 64 hex digits") from error
 
 
-def _data(path: Path | None) -> bytes:
-    if path is None:
-        import numpy as np
+def _data(path: Path | None, network: str) -> bytes:
+    if path is not None:
+        return _read(path, "data set")
+    import numpy as np
 
-        from byzantiny_models import datasets
+    from byzantiny_models import datasets
 
-        rng = np.random.default_rng(0)
-        return datasets.pack(rng.integers(-64, 64, (_DEMO_SAMPLES, 64)), rng.integers(0, 10, _DEMO_SAMPLES), 10)
+    if network not in NETWORKS:
+        raise FirmwareError(f"there is no image for the network {network!r}; there are {', '.join(NETWORKS)}")
+    rng, shape = np.random.default_rng(0), NETWORKS[network]
+    x = rng.integers(-64, 64, (_DEMO_SAMPLES, shape.features))
+    return datasets.pack(x, rng.integers(0, shape.classes, _DEMO_SAMPLES), shape.classes)
+
+
+def _read(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise FirmwareError(f"the data set {path} cannot be read: {error}") from error
+        raise FirmwareError(f"the {what} {path} cannot be read: {error}") from error
 
 
 def _print_json(value: dict[str, Any]) -> None:

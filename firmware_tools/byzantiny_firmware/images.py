@@ -1,4 +1,4 @@
-"""The firmware images by name: where they are, which cores they are for, that they are those of these sources."""
+"""The firmware images by core and network: where they are, what they have RAM for, that they are those of these sources."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Final
 from byzantiny.wire.messages import DEFAULT_PAYLOAD
 from byzantiny_firmware import build, zigcc
 from byzantiny_firmware.errors import FirmwareError
+from byzantiny_models.networks import NETWORKS
 
 BOARD: Final = "mps2"
 CORES: Final = build.BOARD_CORES[BOARD]
 """The names: the core an image is for."""
+DEFAULT_NETWORK: Final = build.DEFAULT_NETWORK
 MAX_PAYLOAD: Final = DEFAULT_PAYLOAD
 """What the images have buffers for (BYZ_BOARD_PAYLOAD of boards/mps2/main.c), in bytes."""
 REMEDY: Final = "byzantiny firmware build"
 
 
-def image_path(core: str) -> Path:
-    """The ELF file of a core's image.
+def image_path(core: str, network: str = DEFAULT_NETWORK) -> Path:
+    """The ELF file of a core's image for a network.
 
     Raises FirmwareError when there is none of that name, or it is not built from the sources that are here.
 
@@ -29,7 +31,9 @@ def image_path(core: str) -> Path:
     """
     if core not in CORES:
         raise FirmwareError(f"there is no image {core!r}; the images are {', '.join(CORES)}")
-    path = build.BUILT / f"byz_{BOARD}_{core}.elf"
+    path = build.BUILT / build.image_name(BOARD, core, network)
+    if network not in NETWORKS:
+        raise FirmwareError(f"there is no image for the network {network!r}; there are {', '.join(NETWORKS)}")
     if not path.is_file():
         raise FirmwareError(f"the image {path.name} has not been built; run `{REMEDY}`")
     if build.CORE.is_dir():  # a checkout; an installed wheel has no sources to compare with

@@ -22,15 +22,19 @@ REMEDY = "byzantiny firmware build"
 _U8P, _I8P = ctypes.POINTER(ctypes.c_uint8), ctypes.POINTER(ctypes.c_int8)
 _U32, _U64, _P = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p
 
+_NETWORK = (_U32, ctypes.c_char_p, _U64)
+"""A network by its number, and the base of its frozen part (or None) with its length."""
+
 PROTOTYPES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "byz_source_sha256": (ctypes.c_char_p, ()),
     "byz_batch_scratch_bytes": (_U64, (_U32,)),
     "byz_batch_train": (
         ctypes.c_int64,
-        (_U32, _P, ctypes.POINTER(_P), ctypes.POINTER(_U64), _P, _U64, _U32, _U32, _U32, _U32, _U32, _U32, _P),
+        (*_NETWORK, _P, ctypes.POINTER(_P), ctypes.POINTER(_U64), _P, _U64, _U32, _U32, _U32, _U32, _U32, _U32, _P),
     ),
-    "byz_batch_encode": (ctypes.c_int64, (_U32, _P, _P, _P, _U32, _P, _U64, _U32, _U32, _U32, _U32, _P)),
-    "byz_batch_forward": (ctypes.c_int64, (_U32, _P, _P, _U32, _U32, _P, _P)),
+    "byz_batch_encode": (ctypes.c_int64, (*_NETWORK, _P, _P, _P, _U32, _P, _U64, _U32, _U32, _U32, _U32, _P, _P)),
+    "byz_batch_forward": (ctypes.c_int64, (*_NETWORK, _P, _P, _U32, _U32, _P, _P)),
+    "byz_batch_describe": (ctypes.c_int64, (*_NETWORK, _U32, _P, _P, _P)),
     "byz_count_block": (None, (_P, _U64, _U32, _P)),
 }
 """Function -> result and arguments. Arrays are `c_void_p`: pass `array.ctypes.data`."""

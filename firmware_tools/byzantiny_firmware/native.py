@@ -20,6 +20,7 @@ from byzantiny.wire.messages import DATASET_HEADER, DATASET_HEADER_BYTES, PAYLOA
 from byzantiny_firmware import library
 from byzantiny_firmware.described import library_info
 from byzantiny_firmware.errors import FirmwareError
+from byzantiny_firmware.provision import network_of
 from byzantiny_models.networks import NETWORKS
 
 _BANNER: Final = (1 << 64) - 1
@@ -34,6 +35,8 @@ _ERRORS: Final = {
     -1: "an address outside 1..65534, a max_payload that is not one of the wire's, or an rx_credit of 0",
     -2: "more samples than there is room for",
     -6: "a data set that is not one for this network (docs/wire.md 3)",
+    -7: "a base with a value beyond its format",
+    -8: "a base that is not one of this network (docs/wire.md 3)",
 }
 
 
@@ -43,6 +46,8 @@ class _Device(ctypes.Structure):
     _fields_ = (
         ("dataset", ctypes.c_void_p),
         ("dataset_bytes", ctypes.c_uint64),
+        ("base", ctypes.c_void_p),
+        ("base_bytes", ctypes.c_uint64),
         ("device_id", ctypes.c_uint8 * 16),
         ("secret", ctypes.c_uint8 * 32),
         ("fw_sha256", ctypes.c_uint8 * 8),
@@ -60,7 +65,7 @@ class _Device(ctypes.Structure):
 def _load() -> ctypes.CDLL:
     native = library.load()
     pointer, u32, u64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
-    native.byz_fleet_slot_bytes.restype, native.byz_fleet_slot_bytes.argtypes = u64, (u32, u32, u32)
+    native.byz_fleet_slot_bytes.restype, native.byz_fleet_slot_bytes.argtypes = u64, (ctypes.POINTER(_Device),)
     native.byz_fleet_burst_bytes.restype, native.byz_fleet_burst_bytes.argtypes = u64, (u32,)
     native.byz_fleet_boot.restype = ctypes.c_int32
     native.byz_fleet_boot.argtypes = (pointer, ctypes.POINTER(_Device))
@@ -198,14 +203,15 @@ class NativeBody:
         return answers
 
     def _device(self, spec: DeviceSpec) -> _Device:
-        if spec.network not in NETWORKS:
-            raise FirmwareError(f"network {spec.network!r} of {spec.client_id} is not one of {', '.join(NETWORKS)}")
+        network_of(spec)  # or a sentence that says what is wrong with it
         if len(spec.secret) != 32:
             raise FirmwareError(f"the secret of {spec.client_id} has {len(spec.secret)} bytes; 32 are needed")
         device = _Device()
-        # The pointer is into the bytes object, which self._specs keeps alive.
+        # The pointers are into the bytes objects, which self._specs keeps alive; their contents are 4-aligned.
         device.dataset = ctypes.cast(ctypes.c_char_p(spec.dataset), ctypes.c_void_p).value
         device.dataset_bytes = len(spec.dataset)
+        device.base = ctypes.cast(ctypes.c_char_p(spec.base), ctypes.c_void_p).value
+        device.base_bytes = len(spec.base)
         try:
             device.device_id[:] = encode_client_id(spec.client_id)
         except ValueError as error:
@@ -220,7 +226,7 @@ class NativeBody:
         return device
 
     def _slot_memory(self, device: _Device) -> npt.NDArray[np.uint8]:
-        size = self._native.byz_fleet_slot_bytes(device.net_index, device.samples, device.max_payload)
+        size = self._native.byz_fleet_slot_bytes(ctypes.byref(device))
         return np.zeros(size + _ALIGN, np.uint8)
 
     def _boot(self, slot: int) -> None:

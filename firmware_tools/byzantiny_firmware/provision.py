@@ -13,15 +13,17 @@ from byzantiny.wire.codec import encode_client_id
 from byzantiny.wire.crc import crc32c
 from byzantiny.wire.messages import DATASET_HEADER, DATASET_HEADER_BYTES, PAYLOAD_SIZES, ResetReason
 from byzantiny_firmware.errors import FirmwareError
+from byzantiny_models.errors import LayoutError
+from byzantiny_models.networks import NETWORKS, Network
 
 ADDRESS: Final = 0x0010_0000
 """Where the MPS2 image looks for it: SSRAM 1, above the 256 KB that stand for flash."""
 REGION_BYTES: Final = 0x0030_0000
 MAGIC: Final = b"BYZP"
-VERSION: Final = 1
-BLOCK: Final = struct.Struct("<4sHBx16s32sHHH2xII")
-"""magic, version, reset_reason, device_id, secret, address, max_payload, rx_credit, boot_id, dataset_bytes; a CRC-32C
-of all that and the data set follow."""
+VERSION: Final = 2
+BLOCK: Final = struct.Struct("<4sHBx16s32sHHH2xIII")
+"""magic, version, reset_reason, device_id, secret, address, max_payload, rx_credit, boot_id, dataset_bytes, base_bytes;
+a CRC-32C of all that, the base (padded to a multiple of 4) and the data set follow."""
 HEADER_BYTES: Final = BLOCK.size + 4
 
 
@@ -32,7 +34,7 @@ def provision(
     max_payload: int | None = None,
     max_samples: int | None = None,
 ) -> bytes:
-    """The block and the data set of one device; `max_payload` and `max_samples` are what its image has RAM for.
+    """The block, the base and the data set of one device; `max_payload` and `max_samples` are what its image has RAM for.
 
     Raises FirmwareError for a value that the device would refuse (it could not say so: it has no identity yet).
 
@@ -58,20 +60,37 @@ def provision(
             f"{spec.client_id} has {samples} samples; the RAM of this image has room for the order of {max_samples}: "
             "give the device fewer"
         )
-    if HEADER_BYTES + len(spec.dataset) > REGION_BYTES:
+    base = spec.base + bytes(-len(spec.base) % 4)
+    room = REGION_BYTES - HEADER_BYTES - len(base)
+    if len(spec.dataset) > room:
         raise FirmwareError(
-            f"the data set of {spec.client_id} has {len(spec.dataset)} bytes; {REGION_BYTES - HEADER_BYTES} fit: "
-            "give the device fewer samples"
+            f"the data set of {spec.client_id} has {len(spec.dataset)} bytes; {room} fit: give the device fewer samples"
         )
     try:
         client_id = encode_client_id(spec.client_id)
         head = BLOCK.pack(
             MAGIC, VERSION, reset_reason, client_id, spec.secret, spec.address, spec.max_payload, spec.rx_credit,
-            spec.boot_id, len(spec.dataset),
+            spec.boot_id, len(spec.dataset), len(spec.base),
         )  # fmt: skip
     except (ValueError, struct.error) as error:
         raise FirmwareError(f"{spec.client_id} cannot be provisioned: {error}") from error
-    return head + struct.pack("<I", crc32c(head)) + spec.dataset
+    return head + struct.pack("<I", crc32c(head)) + base + spec.dataset
+
+
+def network_of(spec: DeviceSpec) -> Network:
+    """The network of a device, with its base.
+
+    Raises FirmwareError for a network that there is not, or a base of another one.
+
+    >>> network_of(DeviceSpec("dev-01", bytes(32), b"", network="cnn-8x8")).features
+    64
+    """
+    if spec.network not in NETWORKS:
+        raise FirmwareError(f"network {spec.network!r} of {spec.client_id} is not one of {', '.join(NETWORKS)}")
+    try:
+        return NETWORKS[spec.network].with_base(spec.base)
+    except LayoutError as error:
+        raise FirmwareError(f"the base of {spec.client_id}: {error}") from error
 
 
 def with_boot_id(blob: bytes, boot_id: int) -> bytes:

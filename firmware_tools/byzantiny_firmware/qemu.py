@@ -24,7 +24,7 @@ from byzantiny.records import FirmwareInfo
 from byzantiny_firmware.described import image_info
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.images import MAX_PAYLOAD, image_path
-from byzantiny_firmware.provision import ADDRESS, provision
+from byzantiny_firmware.provision import ADDRESS, network_of, provision
 from byzantiny_firmware.sizes import elf_sizes
 
 PROGRAM: Final = "qemu-system-arm"
@@ -90,12 +90,13 @@ class QemuBoard:
         reason = unavailable_reason()
         if reason is not None:
             raise FirmwareError(reason)
-        kernel = image_path(image)
+        kernel = image_path(image, spec.network)
         self.spec = spec
         self.info = image_info(kernel, image)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the board is)
         with tempfile.NamedTemporaryFile(prefix="byzantiny-", suffix=".provision", delete=False) as file:
-            file.write(provision(spec, max_payload=MAX_PAYLOAD, max_samples=elf_sizes(kernel, image).max_samples))
+            most = elf_sizes(kernel, image, spec.network).samples_with(network_of(spec), spec.max_payload)
+            file.write(provision(spec, max_payload=MAX_PAYLOAD, max_samples=most))
             self._provision = Path(file.name)
         self._listener = socket.create_server(("127.0.0.1", 0))
         command = [

@@ -2,7 +2,7 @@
 
 Flash is code, constants and the initial values of .data; static RAM is .data and .bss, the buffers of model, codes and
 frames included. The stack is reserved on top of that, and what is left of RAM holds the order of the samples (2 bytes
-each). The data set is in flash.
+each); a network that is trained in part leaves more. The data set and the base are in flash.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from byzantiny_firmware.errors import FirmwareError
-from byzantiny_firmware.images import CORES, image_path
+from byzantiny_firmware.images import CORES, DEFAULT_NETWORK, MAX_PAYLOAD, image_path
+from byzantiny_firmware.network_tables import arena_bytes
+from byzantiny_models.networks import Network
 
-RAM_BYTES: Final = 32 << 10
-"""The RAM of the microcontroller that the images are linked for (boards/mps2/link.ld)."""
 ORDER_BYTES: Final = 2
 FLASH_BUDGET_BYTES: Final = 24 << 10
 STATIC_RAM_BUDGET_BYTES: Final = 16 << 10
 """What a client of mlp-64-32-10 may take at a payload of 240 bytes, for the small cores (a test)."""
+RAM_LIMIT_BYTES: Final = 64 << 10
+"""What a microcontroller that trains any network of the zoo has at most."""
 _ALLOCATED: Final = 2
 
 
@@ -34,6 +36,8 @@ class ImageSizes:
     data_bytes: int
     bss_bytes: int
     stack_reserved_bytes: int
+    spare_bytes: int
+    network: str = DEFAULT_NETWORK
 
     @property
     def flash_bytes(self) -> int:
@@ -48,16 +52,31 @@ class ImageSizes:
     @property
     def max_samples(self) -> int:
         """How many samples the rest of RAM has room for the order of."""
-        return (RAM_BYTES - self.static_ram_bytes - self.stack_reserved_bytes) // ORDER_BYTES
+        return self.spare_bytes // ORDER_BYTES
+
+    @property
+    def ram_bytes(self) -> int:
+        """The RAM of the microcontroller that the image is linked for."""
+        return self.stack_reserved_bytes + self.static_ram_bytes + self.spare_bytes
+
+    def samples_with(self, network: Network, max_payload: int) -> int:
+        """How many samples the order has room for where the arena is that of `network` (a part, perhaps) at a payload."""
+        saved = arena_bytes(network.whole, MAX_PAYLOAD) - arena_bytes(network, max_payload)
+        return (self.spare_bytes + saved) // ORDER_BYTES
 
 
 @functools.cache
-def elf_sizes(path: Path, image: str) -> ImageSizes:
+def elf_sizes(path: Path, image: str, network: str = DEFAULT_NETWORK) -> ImageSizes:
     """The sizes of an ELF file; raises FirmwareError when pyelftools is missing or the file is no image of ours."""
     sections = _sections(path)
-    if ".text" not in sections or ".bss" not in sections:
-        raise FirmwareError(f"{path} has no .text or no .bss: it is no image of ours; run `byzantiny firmware build`")
-    return ImageSizes(image, *(sections.get(name, 0) for name in (".text", ".rodata", ".data", ".bss", ".stack")))
+    if not {".text", ".bss", ".spare"} <= sections.keys():
+        raise FirmwareError(
+            f"{path} lacks .text, .bss or .spare: it is no image of ours; run `byzantiny firmware build`"
+        )
+    text, rodata, data, bss, stack, spare = (
+        sections.get(name, 0) for name in (".text", ".rodata", ".data", ".bss", ".stack", ".spare")
+    )
+    return ImageSizes(image, text, rodata, data, bss, stack, spare, network)
 
 
 def _sections(path: Path) -> dict[str, int]:
@@ -74,11 +93,11 @@ def _sections(path: Path) -> dict[str, int]:
         raise FirmwareError(f"{path} cannot be read as an ELF file: {error}; run `byzantiny firmware build`") from error
 
 
-def image_sizes(core: str) -> ImageSizes:
-    """The sizes of a built image by its core's name; raises FirmwareError when it is missing or stale."""
-    return elf_sizes(image_path(core), core)
+def image_sizes(core: str, network: str = DEFAULT_NETWORK) -> ImageSizes:
+    """The sizes of a built image by its core's name and its network; raises FirmwareError when it is missing or stale."""
+    return elf_sizes(image_path(core, network), core, network)
 
 
-def all_sizes() -> list[ImageSizes]:
-    """The sizes of all images."""
-    return [image_sizes(core) for core in CORES]
+def all_sizes(network: str = DEFAULT_NETWORK) -> list[ImageSizes]:
+    """The sizes of a network's images."""
+    return [image_sizes(core, network) for core in CORES]

@@ -26,7 +26,7 @@ from byzantiny.transport.serial_line import open_line
 from byzantiny_firmware.described import image_info, with_cost
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.images import MAX_PAYLOAD, image_path
-from byzantiny_firmware.provision import provision
+from byzantiny_firmware.provision import network_of, provision
 from byzantiny_firmware.sizes import elf_sizes
 
 START_TIMEOUT_S: Final = 30.0
@@ -193,22 +193,23 @@ def start_board(
 ) -> BoardHandle:
     """Start one board and return at once; its `url` waits until it is up.
 
-    `image` is a core's name (m0, m3, m4f, m7) or an ELF file whose name ends in `_<core>.elf`. `ram_bytes` models a
-    smaller microcontroller, `budget` is how many instructions the firmware may execute without waiting for a byte.
+    `image` is a core's name (m0, m3, m4f, m7), of which the image for the device's network is taken, or an ELF file whose
+    name ends in `_<core>.elf`. `ram_bytes` models a smaller microcontroller than the image is for, `budget` is how many
+    instructions the firmware may execute without waiting for a byte.
 
     Raises FirmwareError: no such image, a stale one, no engine, or a device that cannot be provisioned.
     """
     reason = unavailable_reason()
     if reason is not None:
         raise FirmwareError(reason)
-    path = Path(image) if image.endswith(".elf") else image_path(image)
+    path = Path(image) if image.endswith(".elf") else image_path(image, spec.network)
+    sizes = elf_sizes(path, image, spec.network)
     arguments = ["--image", str(path)]
     arguments += ["--pty"] if pty else []
-    arguments += ["--ram-bytes", str(ram_bytes)] if ram_bytes is not None else []
+    arguments += ["--ram-bytes", str(sizes.ram_bytes if ram_bytes is None else ram_bytes)]
     arguments += ["--budget", str(budget)] if budget is not None else []
     arguments += [] if native_count else ["--count-in-python"]
-    most = elf_sizes(path, image).max_samples
-    blob = provision(spec, max_payload=MAX_PAYLOAD, max_samples=most)
+    blob = provision(spec, max_payload=MAX_PAYLOAD, max_samples=sizes.samples_with(network_of(spec), spec.max_payload))
     return BoardHandle(spec, image_info(path, image), arguments, blob)
 
 

@@ -494,8 +494,8 @@ void byz_client_banner(byz_client_t *client) { send_hello(client); }
 static size_t aligned(size_t bytes) { return (bytes + 7U) & ~(size_t)7U; }
 
 size_t byz_client_arena_bytes(const byz_network_t *network, uint32_t samples, uint16_t max_payload) {
-    return 2U * aligned(network->model_bytes) + aligned(byz_train_scratch_bytes(network)) + aligned(2U * (size_t)samples) +
-           aligned(BYZ_CLIENT_FRAME_BYTES(max_payload));
+    return 2U * aligned(network->model_bytes) + aligned(byz_train_scratch_bytes(network)) +
+           aligned(BYZ_CLIENT_FRAME_BYTES(max_payload)) + aligned(2U * (size_t)samples);
 }
 
 void byz_client_place(byz_client_config_t *config, void *arena, uint32_t samples) {
@@ -506,10 +506,10 @@ void byz_client_place(byz_client_config_t *config, void *arena, uint32_t samples
     p += aligned(config->network->model_bytes);
     config->scratch = p;
     p += aligned(byz_train_scratch_bytes(config->network));
+    config->frame = p;
+    p += aligned(BYZ_CLIENT_FRAME_BYTES(config->max_payload));
     config->order = (uint16_t *)(void *)p;
     config->order_capacity = samples;
-    p += aligned(2U * (size_t)samples);
-    config->frame = p;
 }
 
 int byz_client_init(byz_client_t *client, const byz_client_config_t *config) {

@@ -124,7 +124,13 @@ typedef struct {
 /* Bytes of an arena for the buffers of a client with `samples` samples; a multiple of 8. */
 size_t byz_client_arena_bytes(const byz_network_t *network, uint32_t samples, uint16_t max_payload);
 
-/* Sets the buffers of `config` inside `arena` (8-aligned, of the size above for the same network, samples and payload). */
+/* The same as a constant, for a static arena without samples. */
+#define BYZ_CLIENT_ARENA_BYTES(model_bytes, scratch_bytes, max_payload)                            \
+    (2U * (((model_bytes) + 7U) & ~7U) + (((scratch_bytes) + 7U) & ~7U) +                          \
+     ((BYZ_CLIENT_FRAME_BYTES(max_payload) + 7U) & ~7U))
+
+/* Sets the buffers of `config` inside `arena` (8-aligned, of the size above for the same network, samples and payload). The
+ * order of the samples is last, so that a board can give it whatever is left. */
 void byz_client_place(byz_client_config_t *config, void *arena, uint32_t samples);
 
 /* Power-on: everything but what `config` says is forgotten. Sends nothing. BYZ_ERR_ARGUMENT for a configuration outside

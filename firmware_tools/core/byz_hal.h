@@ -28,7 +28,7 @@ uint32_t byz_hal_stack_bytes(void);
 /* The read-only region with the device's identity and data (byz_provision.h), and its size. */
 const uint8_t *byz_hal_provision(size_t *bytes);
 
-/* Whatever RAM is left, for the order of the samples; 4-aligned. */
-void *byz_hal_spare_ram(size_t *bytes);
+/* The bytes of RAM that are left behind the last static object, which is the arena. */
+size_t byz_hal_spare_bytes(void);
 
 #endif

@@ -31,7 +31,8 @@ typedef enum {
     BYZ_ERR_FRAME = -4,    /* a rejected frame; the reason is in the frame */
     BYZ_ERR_TAG = -5,      /* a tag that does not verify */
     BYZ_ERR_DATASET = -6,  /* not a data set for this network */
-    BYZ_ERR_RANGE = -7     /* a model parameter beyond its number format */
+    BYZ_ERR_RANGE = -7,    /* a model parameter beyond its number format */
+    BYZ_ERR_BASE = -8      /* not a base of this network */
 } byz_error_t;
 
 static inline uint16_t byz_load16(const uint8_t *p) { return (uint16_t)(p[0] | (uint32_t)p[1] << 8); }

@@ -8,11 +8,21 @@ from types import ModuleType
 import pytest
 
 
-@pytest.fixture(scope="session")
-def rounds() -> ModuleType:
-    """Data sets, offers, and a round through frames against any body (rounds.py)."""
-    spec = importlib.util.spec_from_file_location("firmware_rounds", pathlib.Path(__file__).parent / "rounds.py")
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"firmware_{name}", pathlib.Path(__file__).parent / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up by name
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def rounds() -> ModuleType:
+    """Data sets, offers, and a round through frames against any body (rounds.py)."""
+    return _load("rounds")
+
+
+@pytest.fixture(scope="session")
+def calls() -> ModuleType:
+    """The batch calls of the library, and the comparison of a network with the reference (core_calls.py)."""
+    return _load("core_calls")

@@ -24,38 +24,41 @@ NETWORK = NETWORKS["mlp-64-32-10"]
 LAYOUT = NETWORK.layout
 
 
-def dataset(n, seed=0):
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, 10, n)
-    x = np.clip(rng.normal(0, 12, (n, 64)) + 40 * (np.arange(64) % 10 == y[:, None]), -128, 127).astype(np.int8)
-    return datasets.pack(x, y.astype(np.uint8), 10)
+def dataset(n, seed=0, network=NETWORK):
+    rng, features, classes = np.random.default_rng(seed), network.features, network.classes
+    y = rng.integers(0, classes, n)
+    own = np.arange(features) % classes == y[:, None]
+    x = np.clip(rng.normal(0, 12, (n, features)) + 40 * own, -128, 127).astype(np.int8)
+    return datasets.pack(x, y.astype(np.uint8), classes)
 
 
-def specs(count, samples=8, **changes):
+def specs(count, samples=8, network=NETWORK, **changes):
     return [
-        DeviceSpec(f"dev-{i:02d}", hashlib.sha256(f"secret {i}".encode()).digest(), dataset(samples, i), address=i + 1,
-                   boot_id=100 + i, **changes)
+        DeviceSpec(f"dev-{i:02d}", hashlib.sha256(f"secret {i}".encode()).digest(), dataset(samples, i, network),
+                   network.name, address=i + 1, boot_id=100 + i, base=network.base, **changes)
         for i in range(count)
     ]  # fmt: skip
 
 
-def offer_of(round_num=1, seed=7, epochs=2, lr_shift=9, base=5, l2_bound=0, model_seed=1):
+def offer_of(round_num=1, seed=7, epochs=2, lr_shift=9, base=5, l2_bound=0, model_seed=1, network=NETWORK):
     """(offer, work) of one round that starts from an initial model."""
-    model = LAYOUT.pack(initial_model(NETWORK, model_seed))
+    layout = network.layout
+    model = layout.pack(initial_model(network, model_seed))
     offer = Offer(
-        round_num, seed, hashlib.sha256(bytes([round_num])).digest()[:16], hashlib.sha256(model).digest(), LAYOUT.sha256,
-        len(model), l2_bound, 60_000, epochs, lr_shift, LAYOUT.default_shifts(base),
+        round_num, seed, hashlib.sha256(bytes([round_num])).digest()[:16], hashlib.sha256(model).digest(), layout.sha256,
+        len(model), l2_bound, 60_000, epochs, lr_shift, layout.default_shifts(base),
     )  # fmt: skip
     return offer, RoundWork(round_num, encode_offer(offer), model)
 
 
 def expected_codes(spec, offer, work):
     """The codes by the NumPy reference."""
-    start = LAYOUT.unpack(work.model)
+    network = NETWORKS[spec.network].with_base(spec.base)
+    start = network.layout.unpack(work.model)
     x, y, _ = datasets.unpack(spec.dataset)
     keys = {s: derive_key(offer.seed, spec.client_id, offer.round_num, s) for s in Stream}
     local = train_many(
-        NETWORK,
+        network,
         start[None],
         [x],
         [y],
@@ -64,7 +67,7 @@ def expected_codes(spec, offer, work):
         offer.epochs,
         offer.lr_shift,
     )[0]
-    return encode(LAYOUT, start, local, offer.shifts, offer.l2_bound, keys[Stream.CODES])
+    return encode(network.layout, start, local, offer.shifts, offer.l2_bound, keys[Stream.CODES])
 
 
 @dataclass

@@ -233,7 +233,7 @@ def test_an_image_fits_a_small_microcontroller(board, core):
     assert 8_000 < ram <= 16 * 1024
 
 
-@pytest.mark.parametrize("part", ["train", "codes"])
+@pytest.mark.parametrize("part", ["train", "dense", "conv", "pool", "scope", "codes"])
 def test_training_needs_neither_64_bit_products_nor_floats(part, tmp_path):
     # A Cortex-M0 has no long multiply and no FPU: either would be a call into compiler-rt.
     target, cpu = build.CORES["m0"]

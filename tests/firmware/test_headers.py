@@ -9,7 +9,8 @@ import pytest
 
 from byzantiny.wire import messages
 from byzantiny_firmware import headers
-from byzantiny_models.networks import NETWORKS, Dense, Network
+from byzantiny_firmware.network_tables import networks_source
+from byzantiny_models.networks import NETWORKS, AveragePool1D, Dense, Flatten, Network
 
 
 @pytest.mark.parametrize("name", headers.GENERATORS)
@@ -77,14 +78,23 @@ def test_enumerations_have_their_values_and_masks():
     assert {v for v in range(32) if known >> v & 1} == {int(s) for s in messages.Status}
 
 
-def test_a_network_whose_biases_would_be_misaligned_is_refused(monkeypatch):
-    monkeypatch.setattr(headers, "NETWORKS", {"odd": Network("odd", (Dense(3, 1, "linear"),))})
-    with pytest.raises(ValueError, match="aligned to 4"):
-        headers.networks_source()
+REFUSED = {
+    "aligned to 4": (Dense(3, 1, "linear"),),
+    "an offer has room for 32": tuple(Dense(2, 2, "linear") for _ in range(17)),
+    "a table has room for 12 layers": tuple(Dense(2, 2, "linear") for _ in range(13)),
+    "layer 0: 65536 -> 2; the core counts to 65535": (Dense(65_536, 2, "linear"),),
+    "a window of 32768; the core pools 32767": (AveragePool1D((32_768, 1), 32_768), Flatten((1, 1)), Dense(1, 2, "linear")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_network_that_the_core_has_no_room_for_is_refused(why):
+    with pytest.raises(ValueError, match=why):
+        networks_source({"odd": Network("odd", REFUSED[why])})
 
 
 def test_every_network_of_the_definition_is_in_the_tables():
-    text = headers.networks_source()
+    text = networks_source()
     for network in NETWORKS.values():
         assert f'.name = "{network.name}"' in text
         assert ", ".join(f"0x{byte:02x}" for byte in network.layout.sha256[:16]) in text

@@ -26,9 +26,10 @@ def test_the_client_keeps_to_its_budgets(core):
 
 def test_the_numbers_agree_with_the_linker_script():
     text = (sizes.image_path("m4f").parents[2] / "boards" / "mps2" / "link.ld").read_text()
-    assert f"LENGTH = {sizes.RAM_BYTES >> 10}K" in text
+    assert f"ORIGIN = 0x20000000, LENGTH = {sizes.RAM_LIMIT_BYTES >> 10}K" in text
     assert "_stack_bytes = 3K" in text
     assert sizes.image_sizes("m4f").stack_reserved_bytes == 3 << 10
+    assert sizes.image_sizes("m4f").ram_bytes == 32 << 10
 
 
 def test_a_file_that_is_no_image_is_refused(tmp_path):

@@ -52,7 +52,7 @@ def _train(lib, start, xs, ys, *, seed, round_num, epochs, lr_shift, ids, part=N
     scratch = np.zeros(lib.byz_batch_scratch_bytes(0) // 8 + 1, np.uint64)
     first, last = part or (0, n)
     steps = lib.byz_batch_train(
-        0, models.ctypes.data, pointers, lengths, id_bytes.ctypes.data, seed, round_num, epochs, lr_shift, n, first, last,
+        0, None, 0, models.ctypes.data, pointers, lengths, id_bytes.ctypes.data, seed, round_num, epochs, lr_shift, n, first, last,
         scratch.ctypes.data,
     )  # fmt: skip
     return steps, models.reshape(n, LAYOUT.model_bytes)
@@ -141,7 +141,7 @@ def test_a_model_beyond_its_formats_is_refused_by_both(lib, at, value):
     rows, logits = np.zeros((1, 64), np.int8), np.zeros((1, 10), np.int8)
     scratch = np.zeros(lib.byz_batch_scratch_bytes(0) // 8 + 1, np.uint64)
     status = lib.byz_batch_forward(
-        0, blob.ctypes.data, rows.ctypes.data, 1, 64, logits.ctypes.data, scratch.ctypes.data
+        0, None, 0, blob.ctypes.data, rows.ctypes.data, 1, 64, logits.ctypes.data, scratch.ctypes.data
     )
     assert status == ERR_RANGE
 
@@ -177,7 +177,7 @@ def test_forward_equals_numpy(lib):
         logits = np.empty((len(x), 10), np.int8)
         scratch = np.zeros(lib.byz_batch_scratch_bytes(0) // 8 + 1, np.uint64)
         status = lib.byz_batch_forward(
-            0, blob.ctypes.data, x.ctypes.data, len(x), 64, logits.ctypes.data, scratch.ctypes.data
+            0, None, 0, blob.ctypes.data, x.ctypes.data, len(x), 64, logits.ctypes.data, scratch.ctypes.data
         )
         assert status == 0
         np.testing.assert_array_equal(logits, forward(NETWORK, model, x))
@@ -244,9 +244,10 @@ def test_batch_encoding_equals_numpy(lib):
     id_bytes = np.frombuffer(b"".join(name.encode().ljust(16, b"\0") for name in ids), np.uint8)
     codes = np.zeros((3, LAYOUT.d), np.int8)
     shifts = np.array((5, 3, 5, 2), np.int8)
+    scratch = np.zeros(lib.byz_batch_scratch_bytes(0) // 8 + 1, np.uint64)
     status = lib.byz_batch_encode(
-        0, start_blob.ctypes.data, models.ctypes.data, shifts.ctypes.data, 400, id_bytes.ctypes.data, 77, 3,
-        3, 0, 3, codes.ctypes.data,
+        0, None, 0, start_blob.ctypes.data, models.ctypes.data, shifts.ctypes.data, 400, id_bytes.ctypes.data, 77, 3,
+        3, 0, 3, codes.ctypes.data, scratch.ctypes.data,
     )  # fmt: skip
     assert status == 0
     for name, local, row in zip(ids, locals_, codes, strict=True):

@@ -51,7 +51,4 @@ const uint8_t *byz_hal_provision(size_t *bytes) {
     return (const uint8_t *)MPS2_PROVISION_ADDRESS;
 }
 
-void *byz_hal_spare_ram(size_t *bytes) {
-    *bytes = (size_t)((uintptr_t)_spare_end - (uintptr_t)_spare);
-    return _spare;
-}
+size_t byz_hal_spare_bytes(void) { return (size_t)((uintptr_t)_spare_end - (uintptr_t)_spare); }

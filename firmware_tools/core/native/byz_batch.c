@@ -1,6 +1,7 @@
 /* Batch calls, exported primitives and the instruction counter of the host library. */
 #include "byz_batch.h"
 #include "../byz_sha256.h"
+#include "../byz_client.h"
 #include "../generated/byz_networks.h"
 
 #define MAX_SAMPLES 65535U
@@ -14,57 +15,94 @@ const char *byz_source_sha256(void) { return BYZ_SOURCE_SHA256; }
 
 static const byz_network_t *network(uint32_t net_index) { return net_index < BYZ_NETWORK_COUNT ? byz_networks[net_index] : NULL; }
 
-uint64_t byz_batch_scratch_bytes(uint32_t net_index) {
-    const byz_network_t *net = network(net_index);
-    return net == NULL ? 0 : ORDER_BYTES + byz_train_scratch_bytes(net);
+/* The scratch of a call: the scope, the order, what training needs. */
+typedef struct {
+    const byz_network_t *net;
+    uint16_t *order;
+    void *train;
+} call_t;
+
+static int open_call(uint32_t net_index, const uint8_t *base, uint64_t base_bytes, void *scratch, call_t *call) {
+    const byz_network_t *whole = network(net_index);
+    if (whole == NULL) return BYZ_ERR_ARGUMENT;
+    uint8_t *p = (uint8_t *)scratch + byz_scope_bytes(whole);
+    call->order = (uint16_t *)(void *)p;
+    call->train = p + ORDER_BYTES;
+    return byz_scope_open(whole, base, base == NULL ? 0 : (size_t)base_bytes, scratch, &call->net);
 }
 
-int64_t byz_batch_train(uint32_t net_index, void *models, const uint8_t *const *datasets, const uint64_t *dataset_bytes,
-                        const uint8_t *ids, uint64_t seed, uint32_t round_num, uint32_t epochs, uint32_t lr_shift, uint32_t n,
-                        uint32_t first, uint32_t last, void *scratch) {
+uint64_t byz_batch_scratch_bytes(uint32_t net_index) {
     const byz_network_t *net = network(net_index);
+    return net == NULL ? 0 : byz_scope_bytes(net) + ORDER_BYTES + byz_train_scratch_bytes(net);
+}
+
+int64_t byz_batch_train(uint32_t net_index, const uint8_t *base, uint64_t base_bytes, void *models,
+                        const uint8_t *const *datasets, const uint64_t *dataset_bytes, const uint8_t *ids, uint64_t seed,
+                        uint32_t round_num, uint32_t epochs, uint32_t lr_shift, uint32_t n, uint32_t first, uint32_t last,
+                        void *scratch) {
+    call_t call;
     int64_t steps = 0;
-    if (net == NULL || first > last || last > n || epochs > 255 || lr_shift > 255) return BYZ_ERR_ARGUMENT;
+    const int status = open_call(net_index, base, base_bytes, scratch, &call);
+    if (status != BYZ_OK) return status;
+    if (first > last || last > n || epochs > 255 || lr_shift > 255) return BYZ_ERR_ARGUMENT;
     for (uint32_t c = first; c < last; c++) {
         byz_dataset_t data;
         byz_train_params_t params = { .seed = seed, .round_num = round_num };
         params.epochs = (uint8_t)epochs;
         params.lr_shift = (uint8_t)lr_shift;
-        const int opened = byz_dataset_open(datasets[c], (size_t)dataset_bytes[c], net, &data);
+        const int opened = byz_dataset_open(datasets[c], (size_t)dataset_bytes[c], call.net, &data);
         if (opened != BYZ_OK) return opened;
         byz_copy(params.client_id, ids + (size_t)c * 16, 16);
-        const int done = byz_train(net, (uint8_t *)models + (size_t)c * net->model_bytes, &data, &params,
-                                   (uint8_t *)scratch + ORDER_BYTES, scratch, MAX_SAMPLES);
+        const int done = byz_train(call.net, (uint8_t *)models + (size_t)c * call.net->model_bytes, &data, &params, call.train,
+                                   call.order, MAX_SAMPLES);
         if (done < 0) return done;
         steps += done;
     }
     return steps;
 }
 
-int64_t byz_batch_encode(uint32_t net_index, const void *global, const void *models, const int8_t *shifts, uint32_t l2_bound,
-                         const uint8_t *ids, uint64_t seed, uint32_t round_num, uint32_t n, uint32_t first, uint32_t last,
-                         int8_t *codes) {
-    const byz_network_t *net = network(net_index);
-    if (net == NULL || first > last || last > n) return BYZ_ERR_ARGUMENT;
+int64_t byz_batch_encode(uint32_t net_index, const uint8_t *base, uint64_t base_bytes, const void *global,
+                         const void *models, const int8_t *shifts, uint32_t l2_bound, const uint8_t *ids, uint64_t seed,
+                         uint32_t round_num, uint32_t n, uint32_t first, uint32_t last, int8_t *codes, void *scratch) {
+    call_t call;
+    const int opened = open_call(net_index, base, base_bytes, scratch, &call);
+    if (opened != BYZ_OK) return opened;
+    if (first > last || last > n) return BYZ_ERR_ARGUMENT;
     for (uint32_t c = first; c < last; c++) {
         byz_key_t key;
         byz_key(&key, seed, ids + (size_t)c * 16, round_num, BYZ_STREAM_CODES);
-        const int status = byz_encode_to(net, global, (const uint8_t *)models + (size_t)c * net->model_bytes, shifts, l2_bound,
-                                         &key, codes + (size_t)c * net->d);
+        const int status = byz_encode_to(call.net, global, (const uint8_t *)models + (size_t)c * call.net->model_bytes, shifts,
+                                         l2_bound, &key, codes + (size_t)c * call.net->d);
         if (status != BYZ_OK) return status;
     }
     return 0;
 }
 
-int64_t byz_batch_forward(uint32_t net_index, const void *model, const int8_t *rows, uint32_t n, uint32_t stride,
-                          int8_t *logits, void *scratch) {
-    const byz_network_t *net = network(net_index);
-    if (net == NULL || stride < net->features) return BYZ_ERR_ARGUMENT;
-    const int status = byz_model_check(net, model);
+int64_t byz_batch_forward(uint32_t net_index, const uint8_t *base, uint64_t base_bytes, const void *model,
+                          const int8_t *rows, uint32_t n, uint32_t stride, int8_t *outputs, void *scratch) {
+    call_t call;
+    int status = open_call(net_index, base, base_bytes, scratch, &call);
+    if (status != BYZ_OK) return status;
+    if (stride < call.net->features) return BYZ_ERR_ARGUMENT;
+    status = byz_model_check(call.net, model);
     if (status != BYZ_OK) return status;
     for (uint32_t i = 0; i < n; i++) {
-        byz_forward(net, model, rows + (size_t)i * stride, scratch, logits + (size_t)i * net->classes);
+        byz_forward(call.net, model, rows + (size_t)i * stride, call.train, outputs + (size_t)i * call.net->outputs);
     }
+    return 0;
+}
+
+int64_t byz_batch_describe(uint32_t net_index, const uint8_t *base, uint64_t base_bytes, uint32_t max_payload,
+                           uint32_t sizes[4], uint8_t layout_sha256[32], void *scratch) {
+    call_t call;
+    const int status = open_call(net_index, base, base_bytes, scratch, &call);
+    if (status != BYZ_OK) return status;
+    if (max_payload > BYZ_PAYLOAD_MAX) return BYZ_ERR_ARGUMENT;
+    sizes[0] = call.net->d;
+    sizes[1] = call.net->model_bytes;
+    sizes[2] = (uint32_t)byz_train_scratch_bytes(call.net);
+    sizes[3] = (uint32_t)byz_client_arena_bytes(call.net, 0, (uint16_t)max_payload);
+    byz_copy(layout_sha256, call.net->layout_sha256, 32);
     return 0;
 }
 

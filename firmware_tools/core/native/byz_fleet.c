@@ -1,6 +1,7 @@
 /* Many clients in one call: slots, and the sink their frames go into. */
 #include "byz_fleet.h"
 
+#include "../byz_scope.h"
 #include "../generated/byz_networks.h"
 
 #define SLOT_ALIGN 64U /* a cache line: neighbours may be on different threads */
@@ -26,10 +27,12 @@ static void collect(void *user, const uint8_t *frame, size_t bytes) {
     sink->used += bytes;
 }
 
-uint64_t byz_fleet_slot_bytes(uint32_t net_index, uint32_t samples, uint32_t max_payload) {
-    if (net_index >= BYZ_NETWORK_COUNT || max_payload > BYZ_PAYLOAD_MAX) return 0;
-    const size_t arena = byz_client_arena_bytes(byz_networks[net_index], samples, (uint16_t)max_payload);
-    return aligned(sizeof(byz_client_t)) + aligned(arena);
+/* A base that leaves less to train makes the arena smaller, never larger: the whole network's is taken. */
+uint64_t byz_fleet_slot_bytes(const byz_fleet_device_t *device) {
+    if (device->net_index >= BYZ_NETWORK_COUNT || device->max_payload > BYZ_PAYLOAD_MAX) return 0;
+    const byz_network_t *whole = byz_networks[device->net_index];
+    const size_t arena = byz_client_arena_bytes(whole, device->samples, device->max_payload);
+    return aligned(sizeof(byz_client_t)) + aligned(byz_scope_bytes(whole)) + aligned(arena);
 }
 
 uint64_t byz_fleet_burst_bytes(uint32_t max_payload) {
@@ -40,7 +43,10 @@ int32_t byz_fleet_boot(void *slot, const byz_fleet_device_t *device) {
     if (device->net_index >= BYZ_NETWORK_COUNT || device->reset_reason >= BYZ_RESET_COUNT) return BYZ_ERR_ARGUMENT;
     byz_client_config_t config;
     byz_fill(&config, 0, sizeof config);
-    config.network = byz_networks[device->net_index];
+    const byz_network_t *whole = byz_networks[device->net_index];
+    uint8_t *scope = (uint8_t *)slot + aligned(sizeof(byz_client_t));
+    const int opened = byz_scope_open(whole, device->base, (size_t)device->base_bytes, scope, &config.network);
+    if (opened != BYZ_OK) return opened;
     config.dataset = device->dataset;
     config.dataset_bytes = (size_t)device->dataset_bytes;
     byz_copy(config.device_id, device->device_id, sizeof config.device_id);
@@ -54,7 +60,7 @@ int32_t byz_fleet_boot(void *slot, const byz_fleet_device_t *device) {
     config.rx_credit = device->rx_credit;
     config.reset_reason = (uint8_t)device->reset_reason;
     config.send = collect;
-    byz_client_place(&config, (uint8_t *)slot + aligned(sizeof(byz_client_t)), device->samples);
+    byz_client_place(&config, scope + aligned(byz_scope_bytes(whole)), device->samples);
     const int status = byz_client_init(slot, &config);
     byz_wipe(&config, sizeof config);
     return status;

@@ -12,8 +12,10 @@
 
 /* One device; ctypes mirrors the order and the sizes. */
 typedef struct {
-    const uint8_t *dataset; /* stays where it is for the slot's life */
+    const uint8_t *dataset; /* stays where it is for the slot's life, as the base does */
     uint64_t dataset_bytes;
+    const uint8_t *base;
+    uint64_t base_bytes; /* 0: the whole network is trained */
     uint8_t device_id[16];
     uint8_t secret[32];
     uint8_t fw_sha256[8];
@@ -37,8 +39,8 @@ typedef struct {
 /* In place of a frame's offset: the slot has just been booted, let it send its banner. */
 #define BYZ_FLEET_BANNER UINT64_MAX
 
-/* Bytes of a slot, a multiple of 64; 0 if there is no such network. */
-BYZ_EXPORT uint64_t byz_fleet_slot_bytes(uint32_t net_index, uint32_t samples, uint32_t max_payload);
+/* Bytes of a slot, a multiple of 64: a client, its scope and its arena; 0 if there is no such network. */
+BYZ_EXPORT uint64_t byz_fleet_slot_bytes(const byz_fleet_device_t *device);
 
 /* Most bytes one frame is answered with. A frame is handled only while so much room and BYZ_CLIENT_BURST answers are left. */
 BYZ_EXPORT uint64_t byz_fleet_burst_bytes(uint32_t max_payload);

@@ -16,7 +16,8 @@ Frame = tuple[int, bytes]
 class DeviceSpec:
     """Everything a body needs to be one device.
 
-    `dataset` is the read-only blob of docs/wire.md 3; it is where the body can read it, never on the wire.
+    `dataset` is the read-only blob of docs/wire.md 3; it is where the body can read it, never on the wire. So is `base`, the
+    frozen part of the network where only some of it is trained.
     """
 
     client_id: str
@@ -27,6 +28,7 @@ class DeviceSpec:
     boot_id: int = 1
     max_payload: int = 240
     rx_credit: int = 32
+    base: bytes = b""
 
 
 class Body(Protocol):

@@ -90,6 +90,7 @@ def _slot(spec: DeviceSpec) -> _Slot:
         raise BodyError(
             f"{spec.client_id}: network {spec.network!r} is none of {', '.join(NETWORKS)}; choose one of them"
         )
+    network = network.with_base(spec.base)
     x, y, classes = datasets.unpack(spec.dataset)
     if (x.shape[1], classes) != (network.features, network.classes):
         raise BodyError(
@@ -135,11 +136,10 @@ def _run(slot: _Slot) -> TrainRequest | None:
 
 def _train(due: list[tuple[_Slot, TrainRequest]]) -> None:
     """Train the slots that are due, in one call for each network, number of epochs and learning rate."""
-    groups: dict[tuple[str, int, int], list[tuple[_Slot, TrainRequest]]] = {}
+    groups: dict[tuple[Network, int, int], list[tuple[_Slot, TrainRequest]]] = {}
     for slot, request in due:
-        groups.setdefault((slot.network.name, request.offer.epochs, request.offer.lr_shift), []).append((slot, request))
-    for (name, epochs, lr_shift), group in groups.items():
-        network = NETWORKS[name]
+        groups.setdefault((slot.network, request.offer.epochs, request.offer.lr_shift), []).append((slot, request))
+    for (network, epochs, lr_shift), group in groups.items():
         starts = np.stack([network.layout.unpack(request.model) for _, request in group])
 
         def keys(stream: Stream, group: list[tuple[_Slot, TrainRequest]] = group) -> list[tuple[int, int]]:

@@ -16,6 +16,7 @@
 #include "byz_frame.h"
 #include "byz_hmac.h"
 #include "byz_link.h"
+#include "byz_scope.h"
 #include "generated/byz_networks.h"
 
 #define SAMPLES 3U
@@ -123,9 +124,11 @@ static void make_offer(void) {
     byz_store32(b + BYZ_OFFER_L2_BOUND, mostly(0, rnd() >> below(32)));
     b[BYZ_OFFER_EPOCHS] = (uint8_t)mostly(1, 0);
     b[BYZ_OFFER_LR_SHIFT] = (uint8_t)mostly(9, rnd());
-    b[BYZ_OFFER_N_TENSORS] = (uint8_t)mostly(4, rnd());
-    for (uint32_t i = 0; i < 4; i++) b[BYZ_OFFER_BYTES + i] = (uint8_t)mostly(5, rnd());
-    const uint32_t body_bytes = mostly(120, 120 + 4 * below(8));
+    const uint32_t tensors = client.config.network->n_tensors;
+    const uint32_t usual = BYZ_OFFER_BYTES + ((tensors + 3U) & ~3U);
+    b[BYZ_OFFER_N_TENSORS] = (uint8_t)mostly(tensors, rnd());
+    for (uint32_t i = 0; i < tensors; i++) b[BYZ_OFFER_BYTES + i] = (uint8_t)mostly(5, rnd());
+    const uint32_t body_bytes = mostly(usual, 120 + 4 * below(8));
     byz_tag(down_key, b, body_bytes, b + body_bytes);
     object_bytes = body_bytes + 16;
 }
@@ -211,19 +214,59 @@ static uint8_t *block(size_t bytes) {
     return memory;
 }
 
+/* One of several networks, whole or with all but its last layer frozen, then in `base` and `memory`; a damaged base on the
+ * way there is refused or taken, and never read beyond its end. */
+static const byz_network_t *some_network(uint8_t **base, uint8_t **memory) {
+    static const byz_network_t *const choice[3] = { &byz_net_mlp_64_32_10, &byz_net_cnn_8x8, &byz_net_conv1d_imu };
+    const byz_network_t *whole = choice[below(2) ? 0 : below(3)];
+    const byz_network_t *net = whole;
+    *base = NULL;
+    *memory = NULL;
+    if (below(2)) return whole;
+    const uint32_t frozen = whole->n_whole - 2U;
+    size_t bytes = BYZ_BASE_HEADER_BYTES;
+    for (uint32_t t = 0; t < frozen; t++) bytes += whole->tensors[t].elements * (whole->tensors[t].is_bias ? 4U : 1U);
+    *base = block(bytes);
+    *memory = block(byz_scope_bytes(whole));
+    memset(*base, 0, bytes);
+    for (size_t i = 0; i < bytes; i++) (*base)[i] = (uint8_t)(i % 4U == 3U ? 0 : rnd() & 0x7FU);
+    byz_store32(*base, BYZ_MAGIC_BASE);
+    byz_store16(*base + BYZ_BASE_HEADER_TENSORS, whole->n_whole);
+    byz_store16(*base + BYZ_BASE_HEADER_ZERO, 0);
+    byz_store32(*base + BYZ_BASE_HEADER_TRAINABLE, 3U << frozen);
+    memcpy(*base + BYZ_BASE_HEADER_LAYOUT_SHA256, whole->layout_sha256, 32);
+    for (int turn = 0; turn < 20; turn++) {
+        const size_t cut = below(2) ? bytes : below((uint32_t)bytes);
+        uint8_t *copy = block(cut);
+        memcpy(copy, *base, cut);
+        if (cut != 0 && below(2)) copy[below(below(2) ? (uint32_t)cut : 12U < cut ? 12U : (uint32_t)cut)] = (uint8_t)rnd();
+        const int status = byz_scope_open(whole, copy, cut, *memory, &net);
+        if (status != BYZ_OK && net != whole) abort();
+        free(copy);
+    }
+    if (byz_scope_open(whole, *base, bytes, *memory, &net) != BYZ_OK) abort();
+    return net;
+}
+
 /* One device's life: a boot, some thousand moves. */
 static void live(void) {
     static const uint16_t sizes[4] = { 64, 128, 240, 512 };
-    const byz_network_t *net = &byz_net_mlp_64_32_10;
-    const size_t dataset_bytes = BYZ_DATASET_HEADER_BYTES + SAMPLES * 65U;
+    uint8_t *base = NULL;
+    uint8_t *memory = NULL;
+    const byz_network_t *net = some_network(&base, &memory);
+    const size_t stride = net->features + 1U;
+    const size_t dataset_bytes = BYZ_DATASET_HEADER_BYTES + SAMPLES * stride;
     uint8_t *dataset = block(dataset_bytes);
     for (size_t i = 0; i < dataset_bytes; i++) dataset[i] = (uint8_t)rnd();
     byz_store32(dataset, BYZ_MAGIC_DATASET);
     byz_store32(dataset + BYZ_DATASET_HEADER_N, SAMPLES);
-    byz_store16(dataset + BYZ_DATASET_HEADER_FEATURES, 64);
-    byz_store16(dataset + BYZ_DATASET_HEADER_CLASSES, 10);
+    byz_store16(dataset + BYZ_DATASET_HEADER_FEATURES, net->features);
+    byz_store16(dataset + BYZ_DATASET_HEADER_CLASSES, net->classes);
     byz_store32(dataset + BYZ_DATASET_HEADER_ZERO, 0);
-    for (size_t i = 0; i < SAMPLES; i++) dataset[BYZ_DATASET_HEADER_BYTES + 65U * i + 64U] %= 10;
+    for (size_t i = 1; i <= SAMPLES; i++) {
+        uint8_t *label = dataset + BYZ_DATASET_HEADER_BYTES + stride * i - 1U;
+        *label = (uint8_t)(*label % net->classes);
+    }
 
     byz_client_config_t config;
     memset(&config, 0, sizeof config);
@@ -276,6 +319,8 @@ static void live(void) {
         default: anything(); break;
         }
     }
+    free(base);
+    free(memory);
     free(dataset);
     free(config.model);
     free(config.work);

@@ -1,7 +1,8 @@
 /* The core under the sanitizers: training and encoding at the limits of the formats, the crypto and frames at every length.
  *
  * Nothing is compared here (the Python tests do that); undefined behaviour, an overflow or a byte out of bounds ends the
- * program. Prints a hash over all results, which must not depend on the compiler.
+ * program. Prints two hashes over the results, which must not depend on the compiler: of the first network with the crypto and the
+ * frames, and of all the others, whole and in parts.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include "byz_codes.h"
 #include "byz_frame.h"
 #include "byz_hmac.h"
+#include "byz_scope.h"
+#include "byz_sha256.h"
 #include "byz_train.h"
 #include "generated/byz_networks.h"
 
@@ -41,8 +44,7 @@ static void fill_model(const byz_network_t *net, uint8_t *model, int mode) {
     }
 }
 
-static void train_and_encode(const byz_network_t *net, int mode, uint8_t lr_shift, int extreme) {
-    const uint32_t n = 23;
+static void train_and_encode(const byz_network_t *net, uint32_t n, int mode, uint8_t lr_shift, int extreme) {
     const size_t bytes = 16 + (size_t)n * (net->features + 1U);
     uint8_t *blob = exactly(bytes);
     uint8_t *global = exactly(net->model_bytes);
@@ -107,17 +109,70 @@ static void bytes_of_every_length(void) {
     }
 }
 
-int main(void) {
-    uint8_t digest[32];
-    byz_sha256_init(&results);
-    for (uint32_t net = 0; net < BYZ_NETWORK_COUNT; net++) {
-        for (int mode = 0; mode < 4; mode++) {
-            for (uint8_t lr_shift = 4; lr_shift <= 14; lr_shift++) train_and_encode(byz_networks[net], mode, lr_shift, mode < 3);
+/* The network with everything frozen that is not in the mask; values at their limits or anywhere. */
+static void train_a_part(const byz_network_t *whole, uint32_t mask, int mode) {
+    size_t bytes = BYZ_BASE_HEADER_BYTES;
+    for (uint32_t kind = 0; kind < 2; kind++) {
+        for (uint32_t i = 0; i < whole->n_whole; i++) {
+            const byz_tensor_t *tensor = &whole->tensors[i];
+            if ((mask >> i & 1U) == 0 && tensor->is_bias == (kind == 0)) bytes += tensor->elements * (tensor->is_bias ? 4U : 1U);
         }
     }
-    bytes_of_every_length();
+    uint8_t *base = exactly(bytes);
+    void *memory = exactly(byz_scope_bytes(whole));
+    const byz_network_t *net = NULL;
+    memset(base, 0, bytes);
+    byz_store32(base, BYZ_MAGIC_BASE);
+    byz_store16(base + BYZ_BASE_HEADER_TENSORS, whole->n_whole);
+    byz_store32(base + BYZ_BASE_HEADER_TRAINABLE, mask);
+    memcpy(base + BYZ_BASE_HEADER_LAYOUT_SHA256, whole->layout_sha256, 32);
+    if (byz_scope_open(whole, base, bytes - 1, memory, &net) != BYZ_ERR_BASE) abort();
+    if (byz_scope_open(whole, base, bytes, memory, &net) != BYZ_OK) abort();
+    for (uint32_t t = net->n_tensors; t < net->n_whole; t++) {
+        const byz_tensor_t *tensor = &net->tensors[t];
+        for (uint32_t i = 0; i < tensor->elements; i++) {
+            const int32_t limit = tensor->is_bias ? 16777215 : 127;
+            const int32_t value = mode == 0 ? limit : mode == 1 ? -limit : (int32_t)(random_word() % 255U) - 127;
+            if (tensor->is_bias) {
+                memcpy(base + tensor->byte_offset + 4 * i, &value, 4);
+            } else {
+                base[tensor->byte_offset + i] = (uint8_t)value;
+            }
+        }
+    }
+    if (byz_scope_open(whole, base, bytes, memory, &net) != BYZ_OK) abort();
+    byz_sha256_update(&results, net->layout_sha256, 32);
+    train_and_encode(net, 3, mode, 4, mode < 2);
+    free(memory);
+    free(base);
+}
+
+static void print_hash(void) {
+    uint8_t digest[32];
     byz_sha256_final(&results, digest);
     for (uint32_t i = 0; i < 32; i++) printf("%02x", digest[i]);
     printf("\n");
+}
+
+int main(void) {
+    byz_sha256_init(&results);
+    for (int mode = 0; mode < 4; mode++) {
+        for (uint8_t lr_shift = 4; lr_shift <= 14; lr_shift++) train_and_encode(byz_networks[0], 23, mode, lr_shift, mode < 3);
+    }
+    bytes_of_every_length();
+    print_hash();
+
+    byz_sha256_init(&results);
+    for (uint32_t i = 0; i < BYZ_NETWORK_COUNT; i++) {
+        const byz_network_t *net = byz_networks[i];
+        const uint32_t tensors = net->n_whole;
+        for (int mode = 0; mode < 4; mode++) {
+            if (i != 0) train_and_encode(net, 4, mode, mode % 2 ? 14 : 4, mode < 3);
+            train_a_part(net, 3U << (tensors - 2U), mode); /* the last layer */
+            train_a_part(net, 0xAAAAAAAAU & ((1U << tensors) - 1U), mode); /* the biases */
+            train_a_part(net, 1U, mode); /* the lowest kernel, so that errors go all the way down */
+        }
+    }
+    print_hash();
     return 0;
 }
