@@ -316,7 +316,7 @@ _ZOO = (
             Dense(64, 5, "linear"),
         ),
     ),
-    # The middle is linear: with ReLU there most of its four units die in the first epochs (docs/training.md).
+    # The middle is linear: with ReLU there training often stalls (docs/training.md).
     Network(
         "autoencoder-32",
         (Dense(32, 16, "relu"), Dense(16, 4, "linear"), Dense(4, 16, "relu"), Dense(16, 32, "linear")),
