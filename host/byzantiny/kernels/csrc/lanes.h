@@ -9,6 +9,7 @@
 typedef int8_t codes_t __attribute__((vector_size(BYZ_LANES)));
 typedef uint8_t bytes_t __attribute__((vector_size(BYZ_LANES)));
 typedef uint64_t bits_t __attribute__((vector_size(BYZ_LANES))); /* for bitwise work: masks cost nothing, shifts cross bytes */
+typedef uint16_t words_t __attribute__((vector_size(BYZ_LANES))); /* of two columns each */
 typedef int16_t shorts_t __attribute__((vector_size(2 * BYZ_LANES)));
 typedef uint16_t counts_t __attribute__((vector_size(2 * BYZ_LANES)));
 typedef int32_t ints_t __attribute__((vector_size(4 * BYZ_LANES)));
@@ -55,19 +56,6 @@ static inline int byz_any(bytes_t mask)
         all |= ((bits_t)mask)[i];
     }
     return all != 0;
-#endif
-}
-
-static inline uint8_t byz_largest(bytes_t v)
-{
-#if defined(__clang__)
-    return __builtin_reduce_max(v);
-#else
-    uint8_t most = 0;
-    for (size_t i = 0; i < BYZ_LANES; i++) {
-        most = v[i] > most ? v[i] : most;
-    }
-    return most;
 #endif
 }
 

@@ -10,12 +10,15 @@
 #include "columns.h"
 #include "select.h"
 
-#define COUNTED 255
-#define PARTS 257 /* bytes that 16 bits add up */
+#define COUNTED 255 /* rows for which a byte holds a count, and 16 bits a sum of bytes */
 
+typedef uint32_t halves_t __attribute__((vector_size(2 * BYZ_LANES)));
+
+/* How many values lie in an interval, how many equal one code, and the sum of what those inside are above the least of them,
+ * in even columns and in odd ones. */
 typedef struct {
-    counts_t inside, tied; /* how many values are in the interval; how many equal the value that goes first of those tied */
-    totals_t above;        /* the sum of what the values inside are above the least one they could be */
+    uint16_t inside[BYZ_LANES], tied[BYZ_LANES];
+    uint32_t even[BYZ_LANES / 2], odd[BYZ_LANES / 2];
 } within_t;
 
 /* distance[i][c], as a code: -128 for 0. m: b - 1. */
@@ -28,38 +31,38 @@ static void distances(const int8_t *x, size_t n, codes_t m, int8_t *distance)
     }
 }
 
-/* An interval of codes by its least one and how far it reaches above; `some`: 255, or 0 where it is empty. And a code. */
+/* An interval of codes by its least one and how far it reaches above; and a code. */
 typedef struct {
-    uint8_t least[BYZ_LANES], reach[BYZ_LANES], some[BYZ_LANES], tie[BYZ_LANES];
+    uint8_t least[BYZ_LANES], reach[BYZ_LANES], tie[BYZ_LANES];
 } interval_t;
 
-/* run: rows for which a byte holds the sum of what values inside are above the least one. */
-BYZ_NO_MASKS static void add_within(const int8_t *x, size_t n, const interval_t *interval, size_t run,
-                                    within_t *result)
+BYZ_NO_MASKS static void add_within(const int8_t *x, size_t n, const interval_t *interval, within_t *result)
 {
-    const bytes_t first = (bytes_t)BYZ_LOAD(interval->least), reach = (bytes_t)BYZ_LOAD(interval->reach);
-    const bytes_t some = (bytes_t)BYZ_LOAD(interval->some);
-    const codes_t t = BYZ_LOAD(interval->tie);
-    within_t w = {{0}, {0}, {0}};
+    const bytes_t least = (bytes_t)BYZ_LOAD(interval->least), reach = (bytes_t)BYZ_LOAD(interval->reach);
+    const codes_t tie = BYZ_LOAD(interval->tie);
+    counts_t all_inside = {0}, all_tied = {0};
+    halves_t all_even = {0}, all_odd = {0};
     for (size_t i = 0; i < n;) {
-        counts_t part = {0};
-        for (size_t p = 0; p < PARTS && i < n; p++) {
-            const size_t stop = n - i > run ? i + run : n;
-            bytes_t sum = {0}, inside = {0}, tied = {0};
-            for (; i < stop; i++) {
-                const codes_t v = BYZ_LOAD(x + i * BYZ_LANES);
-                const bytes_t above = (bytes_t)v - first, in = (bytes_t)(above <= reach) & some;
-                sum += above & in;
-                inside -= in; /* true is -1 */
-                tied -= (bytes_t)(v == t);
-            }
-            part += __builtin_convertvector(sum, counts_t);
-            w.inside += __builtin_convertvector(inside, counts_t);
-            w.tied += __builtin_convertvector(tied, counts_t);
+        const size_t stop = n - i > COUNTED ? i + COUNTED : n;
+        words_t even = {0}, odd = {0};
+        bytes_t inside = {0}, tied = {0};
+        for (; i < stop; i++) {
+            const codes_t v = BYZ_LOAD(x + i * BYZ_LANES);
+            const bytes_t above = (bytes_t)v - least, in = (bytes_t)(above <= reach), added = above & in;
+            even += (words_t)added & 255;
+            odd += (words_t)added >> 8;
+            inside -= in; /* true is -1 */
+            tied -= (bytes_t)(v == tie);
         }
-        w.above += __builtin_convertvector(part, totals_t);
+        all_even += __builtin_convertvector(even, halves_t);
+        all_odd += __builtin_convertvector(odd, halves_t);
+        all_inside += __builtin_convertvector(inside, counts_t);
+        all_tied += __builtin_convertvector(tied, counts_t);
     }
-    *result = w;
+    memcpy(result->inside, &all_inside, sizeof all_inside);
+    memcpy(result->tied, &all_tied, sizeof all_tied);
+    memcpy(result->even, &all_even, sizeof all_even);
+    memcpy(result->odd, &all_odd, sizeof all_odd);
 }
 
 static inline int32_t half_up(int32_t twice)
@@ -67,21 +70,38 @@ static inline int32_t half_up(int32_t twice)
     return (twice + 1 + 512) / 2 - 256; /* of what is at least -512 */
 }
 
-/* 2 numerator / denominator, rounded up, within the sums that two codes can have and those next to them. */
-static inline int32_t twice_the_centre(int64_t numerator, int64_t denominator)
+/* Within the sums that two codes can have, and those next to them. */
+static inline int32_t in_reach(int64_t twice)
 {
-    const int64_t whole = 2 * numerator / denominator, twice = whole + (whole * denominator < 2 * numerator);
     return twice < -255 ? -255 : twice > 255 ? 255 : (int32_t)twice;
+}
+
+/* 2 numerator / denominator, rounded up; for a median without a division. */
+static void twice_the_centres(const int64_t *numerator, size_t count, int64_t denominator, int32_t twice[BYZ_LANES])
+{
+    for (size_t c = count; c < BYZ_LANES; c++) {
+        twice[c] = 0;
+    }
+    if (denominator == 2) {
+        for (size_t c = 0; c < count; c++) {
+            twice[c] = in_reach(numerator[c]);
+        }
+    } else {
+        for (size_t c = 0; c < count; c++) {
+            const int64_t whole = 2 * numerator[c] / denominator;
+            twice[c] = in_reach(whole + (whole * denominator < 2 * numerator[c]));
+        }
+    }
 }
 
 static void nearest_of_tile(const int8_t *x, size_t n, size_t kept, const int32_t twice[BYZ_LANES],
                             byz_search_t *search, int8_t *distance, int64_t *out)
 {
     int8_t m[BYZ_LANES], radius[BYZ_LANES];
+    int32_t sum[BYZ_LANES];
     interval_t interval;
     within_t w;
     codes_t found;
-    unsigned most = 0;
     for (size_t c = 0; c < BYZ_LANES; c++) {
         m[c] = (int8_t)(half_up(twice[c]) - 1);
     }
@@ -89,21 +109,24 @@ static void nearest_of_tile(const int8_t *x, size_t n, size_t kept, const int32_
     byz_select(distance, search, &found, NULL);
     memcpy(radius, &found, sizeof found);
     for (size_t c = 0; c < BYZ_LANES; c++) {
-        const int32_t r = radius[c] + 128, low = m[c] + 1 - r, high = m[c] + r;
-        const int32_t least = low < -128 ? -128 : low, reach = r == 0 ? 0 : (high > 127 ? 127 : high) - least;
+        const int32_t r = radius[c] + 128, low = m[c] + 1 - r, high = r == 0 ? low : m[c] + r;
+        const int32_t least = low < -128 ? -128 : low;
         interval.least[c] = (uint8_t)least;
-        interval.reach[c] = (uint8_t)reach;
-        interval.some[c] = r == 0 ? 0 : 255;
+        interval.reach[c] = (uint8_t)((high > 127 ? 127 : high) - least);
         interval.tie[c] = (uint8_t)(twice[c] % 2 == 0 ? m[c] + 1 + r : m[c] - r);
-        most = (unsigned)reach > most ? (unsigned)reach : most;
     }
-    add_within(x, n, &interval, most == 0 ? COUNTED : 255 / most, &w);
+    add_within(x, n, &interval, &w);
+    for (size_t c = 0; c < BYZ_LANES / 2; c++) {
+        sum[2 * c] = (int32_t)w.even[c];
+        sum[2 * c + 1] = (int32_t)w.odd[c];
+    }
     for (size_t c = 0; c < BYZ_LANES; c++) {
         const int32_t r = radius[c] + 128, upper = m[c] + 1 + r, lower = m[c] - r, even = twice[c] % 2 == 0;
         const int32_t first = even ? upper : lower, second = even ? lower : upper;
-        const int32_t left = (int32_t)kept - w.inside[c], there = first < -128 || first > 127 ? 0 : w.tied[c];
+        const int32_t inside = r == 0 ? 0 : w.inside[c], above = r == 0 ? 0 : sum[c]; /* nothing is nearer than 0 */
+        const int32_t left = (int32_t)kept - inside, there = first < -128 || first > 127 ? 0 : w.tied[c];
         const int32_t tied = left < there ? left : there;
-        out[c] = (int32_t)w.above[c] + w.inside[c] * (int8_t)interval.least[c] + tied * first + (left - tied) * second;
+        out[c] = above + inside * (int8_t)interval.least[c] + tied * first + (left - tied) * second;
     }
 }
 
@@ -115,9 +138,7 @@ void byz_kernels_nearest_sum(const int8_t *tiles, size_t blocks, size_t n, size_
     for (size_t b = 0; b < blocks; b++) {
         const size_t first = b * BYZ_LANES;
         int32_t twice[BYZ_LANES];
-        for (size_t c = 0; c < BYZ_LANES; c++) {
-            twice[c] = first + c < columns ? twice_the_centre(numerator[first + c], denominator) : 0;
-        }
+        twice_the_centres(numerator + first, columns - first < BYZ_LANES ? columns - first : BYZ_LANES, denominator, twice);
         nearest_of_tile(tiles + n * first, n, n - f, twice, &search, scratch, out + first);
     }
 }

@@ -20,13 +20,17 @@
 
 typedef int8_t strand_t __attribute__((vector_size(BYZ_STRAND)));
 
-/* The largest cohort for which a network is fastest, measured: beyond, its values do not stay in registers. */
+/* The largest cohort for which a network is fastest, measured: beyond, its values do not stay in registers. For the median,
+ * of which only the middle is wanted; and for whole columns in order, a size of those in network.c. */
 #if defined(__AVX512BW__)
-#define BYZ_NETWORK_MOST 56
+#define BYZ_NETWORK_MOST 48
+#define BYZ_RANKED_MOST 32
 #elif defined(__AVX2__)
-#define BYZ_NETWORK_MOST 32
+#define BYZ_NETWORK_MOST 40
+#define BYZ_RANKED_MOST 32
 #else
-#define BYZ_NETWORK_MOST 20
+#define BYZ_NETWORK_MOST 44
+#define BYZ_RANKED_MOST 48
 #endif
 
 #define BYZ_NETWORK_STEP 4 /* the sizes differ by so much at most */
@@ -34,7 +38,7 @@ typedef int8_t strand_t __attribute__((vector_size(BYZ_STRAND)));
 /* Calls DO(size) for every size there is a network for, ascending. A cohort in between is padded. */
 #define BYZ_NETWORKS(DO)                                                                                                   \
     DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16) DO(18) DO(20)    \
-    DO(22) DO(24) DO(26) DO(28) DO(30) DO(32) DO(36) DO(40) DO(44) DO(48) DO(52) DO(56)
+    DO(22) DO(24) DO(26) DO(28) DO(30) DO(32) DO(36) DO(40) DO(44) DO(48)
 
 static inline __attribute__((always_inline)) void byz_sort(strand_t *v, const int size)
 {

@@ -6,7 +6,6 @@
 #include "network.h"
 #include "tally.h"
 
-#define BYZ_RANKED_MOST BYZ_NETWORK_MOST /* rows that byz_rank_rows puts in order */
 
 #if defined(__AVX512BITALG__) && defined(__clang__)
 #define BYZ_PLANES 1
@@ -19,7 +18,7 @@ typedef struct {
     bits_t plane[BYZ_GROUPS_MOST][8];
 } byz_planes_t;
 
-/* As byz_select and byz_select_both, for BYZ_NETWORK_MOST < n <= BYZ_PLANES_MOST; p need not be set. */
+/* As byz_select and byz_select_both, for 8 <= n <= BYZ_PLANES_MOST; p need not be set. */
 void byz_plane_select(byz_planes_t *p, const int8_t *x, size_t n, size_t rank, codes_t *lower, codes_t *upper);
 void byz_plane_select_both(byz_planes_t *p, const int8_t *x, size_t n, size_t first, size_t last, codes_t *low,
                            codes_t *high);

@@ -113,17 +113,28 @@ ALWAYS void descend(const byz_planes_t *p, const size_t groups, size_t n, bits_t
     *same = (bytes_t)(k + 1 < left);
 }
 
-#define FIND(groups)                                                                                                           static void find_##groups(byz_planes_t *p, const int8_t *x, size_t n, const size_t rank[2], codes_t value[2],                               bytes_t *same)                                                                                   {                                                                                                                              const bits_t last = EVERY(255 << (8 * groups - n));                                                                        slice(p, x, n, groups, last);                                                                                      descend(p, groups, n, last, rank[0], &value[0], same);                                                                     if (rank[1] != rank[0]) {                                                                                                      bytes_t of_last;                                                                                                           descend(p, groups, n, last, rank[1], &value[1], &of_last);                                                             }                                                                                                                      }
+ALWAYS void find(byz_planes_t *p, const int8_t *x, size_t n, const size_t groups, const size_t rank[2], codes_t value[2],
+                 bytes_t *same)
+{
+    const bits_t last = EVERY(255 << (8 * groups - n));
+    slice(p, x, n, groups, last);
+    descend(p, groups, n, last, rank[0], &value[0], same);
+    if (rank[1] != rank[0]) {
+        bytes_t not_asked_for;
+        descend(p, groups, n, last, rank[1], &value[1], &not_asked_for);
+    }
+}
 
-#define EACH(DO) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16) DO(17) DO(18)
-EACH(FIND)
+#define EACH(DO) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16) DO(17) DO(18)
+#define FIND(groups)                                \
+    case groups:                                    \
+        find(p, x, n, groups, rank, value, same);   \
+        break;
 
-#define FOUND(groups)                                      case groups:                                               find_##groups(p, x, n, rank, value, same);         break;
-
-static void find(byz_planes_t *p, const int8_t *x, size_t n, const size_t rank[2], codes_t value[2], bytes_t *same)
+static void find_any(byz_planes_t *p, const int8_t *x, size_t n, const size_t rank[2], codes_t value[2], bytes_t *same)
 {
     switch ((n + 7) / 8) {
-        EACH(FOUND)
+        EACH(FIND)
     }
 }
 
@@ -132,7 +143,7 @@ void byz_plane_select(byz_planes_t *p, const int8_t *x, size_t n, size_t rank, c
     const size_t ranks[2] = {rank, rank};
     codes_t value[2], above;
     bytes_t same;
-    find(p, x, n, ranks, value, &same);
+    find_any(p, x, n, ranks, value, &same);
     *lower = value[0];
     if (upper != NULL) {
         byz_next_above(x, n, lower, &above);
@@ -140,13 +151,12 @@ void byz_plane_select(byz_planes_t *p, const int8_t *x, size_t n, size_t rank, c
     }
 }
 
-void byz_plane_select_both(byz_planes_t *p, const int8_t *x, size_t n, size_t first, size_t last, codes_t *low,
-                           codes_t *high)
+void byz_plane_select_both(byz_planes_t *p, const int8_t *x, size_t n, size_t first, size_t last, codes_t *low, codes_t *high)
 {
     const size_t ranks[2] = {first, last};
     codes_t value[2];
     bytes_t same;
-    find(p, x, n, ranks, value, &same);
+    find_any(p, x, n, ranks, value, &same);
     *low = value[0];
     *high = value[1];
 }

@@ -77,11 +77,12 @@ static const uint8_t by_one_in_the_middle[BYZ_INDEX] = {
 
 static void climb(byz_ladder_t *ladder, const int threshold[BYZ_RUNGS], int width)
 {
-    codes_t slot; /* entry i is that of the codes 4 slot .. 4 slot + 3 */
+    int8_t slots[BYZ_INDEX]; /* entry i is that of the codes 4 slots[i] .. 4 slots[i] + 3 */
     bytes_t below = {0};
     for (int i = 0; i < BYZ_INDEX; i++) {
-        slot[i] = (int8_t)(i < BYZ_INDEX / 2 ? i : i - BYZ_INDEX);
+        slots[i] = (int8_t)(i < BYZ_INDEX / 2 ? i : i - BYZ_INDEX);
     }
+    const codes_t slot = BYZ_LOAD(slots);
     for (int j = 0; j < BYZ_RUNGS; j++) {
         below |= (bytes_t)(slot < (codes_t)BYZ_BYTES(threshold[j] / 4)) & BYZ_BYTES(1 << j);
     }

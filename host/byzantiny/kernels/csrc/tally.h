@@ -19,8 +19,6 @@
 
 #define LAST_INDEX BYZ_BYTES(BYZ_INDEX - 1)
 
-typedef uint16_t words_t __attribute__((vector_size(BYZ_LANES)));
-
 typedef struct {
     bits_t digit[BYZ_DIGITS];
 } byz_tally_t;

@@ -2,39 +2,35 @@
 #include "columns.h"
 #include "select.h"
 
-/* Of values of at most `span` above their least one, a byte holds the sum of 255 / span; 16 bits hold 257 such bytes. */
-#define PARTS 257
+#define ROWS 255 /* whose bytes 16 bits add up */
 
-/* sum[c] = the sum of clamp(x, low, high) over the rows. Bytes add up modulo 256; less rows * low they are the sum of what the
- * values are above low, which is below 256. */
+/* sum[c] = the sum of clamp(x, low, high) over the rows. A word holds two columns' bytes, offset to be unsigned: the sum of the
+ * words, modulo 2^16, less 256 times that of the odd bytes is that of the even ones. */
 static void clamped_sum(const int8_t *x, size_t n, const codes_t *low, const codes_t *high, ints_t *sum)
 {
     const codes_t least = *low, most = *high;
-    const size_t span = byz_largest((bytes_t)most - (bytes_t)least);
-    const size_t run = span == 0 || n < 255 / span ? n : 255 / span;
-    const bytes_t offset = (bytes_t)least * (uint8_t)run;
-    totals_t total = {0};
-    for (size_t i = 0; i < n;) {
-        counts_t part = {0};
-        for (size_t p = 0; p < PARTS && i < n; p++) {
-            bytes_t bytes = {0};
-            if (n - i < run) {
-                const bytes_t rest = (bytes_t)least * (uint8_t)(n - i);
-                for (; i < n; i++) {
-                    bytes += (bytes_t)BYZ_MIN(BYZ_MAX(BYZ_LOAD(x + i * BYZ_LANES), least), most);
-                }
-                bytes -= rest;
-            } else {
-                for (const size_t stop = i + run; i < stop; i++) {
-                    bytes += (bytes_t)BYZ_MIN(BYZ_MAX(BYZ_LOAD(x + i * BYZ_LANES), least), most);
-                }
-                bytes -= offset;
-            }
-            part += __builtin_convertvector(bytes, counts_t);
-        }
-        total += __builtin_convertvector(part, totals_t);
+    int32_t total[BYZ_LANES];
+    for (size_t c = 0; c < BYZ_LANES; c++) {
+        total[c] = -128 * (int32_t)n;
     }
-    *sum = (ints_t)total + __builtin_convertvector(least, ints_t) * (int32_t)n;
+    for (size_t i = 0; i < n;) {
+        const size_t stop = n - i > ROWS ? i + ROWS : n;
+        words_t words = {0}, odd = {0};
+        for (; i < stop; i++) {
+            const words_t v = (words_t)(BYZ_MIN(BYZ_MAX(BYZ_LOAD(x + i * BYZ_LANES), least), most) ^ (codes_t)BYZ_BYTES(128));
+            words += v;
+            odd += v >> 8;
+        }
+        const words_t even = words - (odd << 8);
+        uint16_t evens[BYZ_LANES / 2], odds[BYZ_LANES / 2];
+        memcpy(evens, &even, sizeof even);
+        memcpy(odds, &odd, sizeof odd);
+        for (size_t c = 0; c < BYZ_LANES / 2; c++) {
+            total[2 * c] += evens[c];
+            total[2 * c + 1] += odds[c];
+        }
+    }
+    memcpy(sum, total, sizeof total);
 }
 
 void byz_kernels_trimmed_sum(const int8_t *tiles, size_t blocks, size_t n, size_t f, int64_t *out)
