@@ -33,7 +33,8 @@ class UsageError(Exception):
 def run(chosen: argparse.Namespace, cpu: int | None) -> None:
     """Measure, print, and write the JSON file, after every size: a long run that ends early has not been for nothing."""
     rules, variant = asked(chosen)
-    keep_memory()
+    if chosen.malloc == "keep":
+        keep_memory()
     found, about = peers.find(), machine(cpu)
     print("\n".join(preamble(found, about)), flush=True)
     budget = Budget(chosen.repeats, chosen.limit, chosen.total, int(chosen.memory * 1e9))
@@ -49,7 +50,7 @@ def run(chosen: argparse.Namespace, cpu: int | None) -> None:
             results.append(measure(rule, inputs, expected, found.contestants(rule, inputs), budget, results, progress))
         if chosen.json:
             ordered = sorted(results, key=lambda result: rules.index(result.rule))
-            text = json.dumps(report(ordered, streamed, variant, found, about, chosen.repeats), indent=1)
+            text = json.dumps(report(ordered, streamed, variant, found, about, chosen), indent=1)
             chosen.json.write_text(text + "\n", encoding="utf-8")
     progress("")
     results.sort(key=lambda result: rules.index(result.rule))
@@ -102,7 +103,7 @@ def report(
     variant: str,
     found: peers.Peers,
     about: dict[str, Any],
-    repeats: int,
+    chosen: argparse.Namespace,
 ) -> dict[str, Any]:
     """What goes into the JSON file."""
     return {
@@ -112,7 +113,8 @@ def report(
         "peers": found.versions,
         "missing_peers": found.missing,
         "arithmetic": peers.arithmetic(),
-        "repeats": repeats,
+        "repeats": chosen.repeats,
+        "malloc": chosen.malloc,
         "results": [result.record() for result in results],
         "streaming": streamed,
         "targets": [verdict.record() for verdict in [*judge(results, variant), *streaming.judged(streamed)]],
