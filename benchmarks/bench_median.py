@@ -17,7 +17,9 @@ from collections.abc import Callable
 import numpy as np
 
 from byzantiny import kernels
-from byzantiny.kernels import native, reference
+from byzantiny.kernels import native
+from byzantiny.kernels.bindings.columns import Columns
+from byzantiny.kernels.reference import columns as reference
 from byzantiny.updates import UpdateBuffer
 from byzantiny_models.networks import Layout, TensorSpec
 
@@ -51,7 +53,7 @@ def measure(n: int, d: int, repeats: int) -> dict[str, object]:
     for variant in native.supported_variants():
         path = native.library_path(variant)
         if path.exists():
-            library = native.load(path)
+            library = Columns(native.load(path))
             assert np.array_equal(library.median(tiles, d), expected)
             candidates[variant] = lambda library=library: library.median(tiles, d)
     times: dict[str, list[float]] = {name: [] for name in candidates}
