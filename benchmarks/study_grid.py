@@ -104,7 +104,7 @@ class Clients:
         start = np.frombuffer(self.layout.pack(model), np.uint8).copy()
         trained = np.tile(start, self._n)
         steps = self._lib.byz_batch_train(
-            self._index, trained.ctypes.data, self._pointers, self._lengths, self._ids.ctypes.data, self._seed,
+            self._index, None, 0, trained.ctypes.data, self._pointers, self._lengths, self._ids.ctypes.data, self._seed,
             round_num, self._training.epochs, self._training.lr_shift, self._n, 0, self._n, self._scratch.ctypes.data,
         )  # fmt: skip
         assert steps > 0
@@ -116,8 +116,8 @@ class Clients:
         """The honest codes, int8 (n, d)."""
         codes, grid = np.zeros((self._n, self.layout.d), np.int8), np.array(shifts, np.int8)
         status = self._lib.byz_batch_encode(
-            self._index, start.ctypes.data, trained.ctypes.data, grid.ctypes.data, bound, self._ids.ctypes.data,
-            self._seed, round_num, self._n, 0, self._n, codes.ctypes.data,
+            self._index, None, 0, start.ctypes.data, trained.ctypes.data, grid.ctypes.data, bound, self._ids.ctypes.data,
+            self._seed, round_num, self._n, 0, self._n, codes.ctypes.data, self._scratch.ctypes.data,
         )  # fmt: skip
         assert status == 0
         return codes
@@ -127,7 +127,7 @@ class Clients:
         blob = np.frombuffer(self.layout.pack(model), np.uint8).copy()
         logits = np.empty((len(self._test), self.task.classes), np.int8)
         status = self._lib.byz_batch_forward(
-            self._index, blob.ctypes.data, self._test.ctypes.data, len(self._test), self._test.shape[1],
+            self._index, None, 0, blob.ctypes.data, self._test.ctypes.data, len(self._test), self._test.shape[1],
             logits.ctypes.data, self._scratch.ctypes.data,
         )  # fmt: skip
         assert status == 0
