@@ -7,8 +7,8 @@
 /* counts: less than t, equal to it, one less, one more. */
 BYZ_NO_MASKS static void count_around(const int8_t *x, size_t n, const codes_t *t, counts_t counts[4])
 {
-    const codes_t middle = *t, before = middle - 1, after = middle + 1;
-    const bytes_t some_before = (bytes_t)(before < middle), some_after = (bytes_t)(after > middle); /* not at -128, 127 */
+    const codes_t middle = *t, before = (codes_t)((bytes_t)middle - 1), after = (codes_t)((bytes_t)middle + 1); /* modulo 256 */
+    const bytes_t some_before = (bytes_t)(middle != (codes_t)BYZ_BYTES(128)), some_after = (bytes_t)(middle != (codes_t)BYZ_BYTES(127));
     counts_t total[4] = {{0}};
     for (size_t i = 0; i < n;) {
         const size_t stop = n - i > COUNTED ? i + COUNTED : n;
