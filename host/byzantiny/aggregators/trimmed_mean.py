@@ -67,5 +67,6 @@ class TrimmedMean:
         diagnostics = all_kept(self.name, batch.n, values_kept=left)
         if batch.exact:
             return Aggregate(batch.columns.trimmed_sum(self.f), np.int64(left), diagnostics), state
-        ranked = np.sort(batch.rows, axis=0)[self.f : batch.n - self.f]
-        return FloatAggregate(kernels.float_column_sum(ranked) / left, diagnostics), state
+        middle = slice(self.f, batch.n - self.f)
+        sums = batch.by_columns(lambda values: kernels.float_column_sum(np.sort(values, axis=0)[middle]))
+        return FloatAggregate(sums / left, diagnostics), state
