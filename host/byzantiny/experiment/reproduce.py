@@ -15,6 +15,7 @@ from typing import Any
 from byzantiny.bodies.registry import body_names
 from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Experiment, parse_experiment
+from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Listener
 from byzantiny.ledger import Ledger
@@ -56,6 +57,8 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
         raise rundir.RunError(
             f"{run_dir} has no closed round to compare; go on with it first: byzantiny resume {run_dir}"
         )
+    manifest, task = rundir.load_manifest(run_dir), open_task(experiment)
+    require_same(manifest, task, run_dir)
     rounds = 0
     with tempfile.TemporaryDirectory(prefix="byzantiny-reproduce-") as folder:
         for (arm, seed), before in recorded.items():
@@ -63,7 +66,7 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
                 continue
             again = _in_memory(experiment, arm, seed, len(before.models))
             path = rundir.create(Path(folder), f"{arm}-{seed}", again)
-            Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
+            Engine(listener, cohorts={(arm, seed): before.cohorts}, task=task).run(again, path)
             now = _read(rundir.arm_dir(path, arm, seed)).models
             for round_num in sorted(now):
                 if before.models.get(round_num) != now[round_num]:

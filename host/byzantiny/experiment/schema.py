@@ -127,6 +127,8 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     title: str = ""
     target: str = ""
     task: Name = "digits"
+    data: str | None = None
+    """Where the user's files are, for a task that reads some; relative to the experiment file's folder."""
     rounds: Annotated[int, Meta(ge=1)] = 40
     seeds: Annotated[list[Annotated[int, Meta(ge=0, le=(1 << 62))]], Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: [1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,3 +30,9 @@ def digits() -> Task:
     origin = Origin("digits.csv.gz of scikit-learn", parameters={"scikit-learn": sklearn.__version__})
     network = NETWORKS["mlp-64-32-10"]
     return Task("digits", network, x[train], y[train], x[test], y[test], classes=10, origin=origin)
+
+
+@functools.cache
+def digits_cnn() -> Task:
+    """Return the task `digits-cnn`: the samples of `digits`, whose 64 features are read as 8 x 8, for `cnn-8x8`."""
+    return replace(digits(), name="digits-cnn", network=NETWORKS["cnn-8x8"])
