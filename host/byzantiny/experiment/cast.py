@@ -56,7 +56,7 @@ def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
         x, y = share.of(task)
         if poisons_data and client_id in liars:
             x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
-        blob = datasets.pack(x, y, task.classes)
+        blob = datasets.pack(x, y, task.network.classes)  # a task may have fewer labels than its network has outputs
         roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars))
     return Cast(tuple(roles), attack, poisons_data, hash_shares(shares))
 

@@ -68,7 +68,9 @@ def recordings(path: Path) -> Task:
     keys = np.array(samples.keys)
     devices = np.unique(keys)
     if len(devices) < 2:
-        raise DatasetError(f"{path}: 1 device, {devices[0]!r}; need at least 2, since one that trains does not test")
+        raise DatasetError(
+            f"{path}: 1 device, {str(devices[0])!r}; need at least 2, since one that trains does not test"
+        )
     tested = np.isin(keys, devices[::-1][::TEST_SHARE])
     train, test = np.flatnonzero(~tested), np.flatnonzero(tested)
     x, y = moved(samples.x), labels(samples)
