@@ -158,12 +158,14 @@ def _step(network: Network, layers: list[_Layer], x: Floats, label: int, rate: n
         if plan.low == 0:
             error = error * (activations[i + 1] > 0)
         by_position = error.reshape(1 if plan.window is None else plan.window.positions, -1)
-        below = _error_below(layers[i], by_position) if plan.backward else error
+        below = _error_below(layers[i], by_position) if plan.backward else error  # with the weights before the update
         if plan.kernel is not None:
             seen = a if plan.window is None else gather(plan.window, a[0])
             np.subtract(layers[i].kernel, rate * (by_position.T @ seen), out=layers[i].kernel)
         if plan.bias is not None:
             np.subtract(layers[i].bias, rate * by_position.sum(axis=0), out=layers[i].bias)
+        if not plan.backward:
+            break  # nothing below is trained, so there is no error to pass on
         error = below
 
 
