@@ -17,7 +17,8 @@ class DeviceSpec:
     """Everything a body needs to be one device.
 
     `dataset` is the read-only blob of docs/wire.md 3; it is where the body can read it, never on the wire. So is `base`, the
-    frozen part of the network where only some of it is trained.
+    frozen part of the network where only some of it is trained. `trainer` is one of `byzantiny_models.trainers`; a body that
+    is no NumPy knows `int8-sr` alone.
     """
 
     client_id: str
@@ -29,6 +30,7 @@ class DeviceSpec:
     max_payload: int = 240
     rx_credit: int = 32
     base: bytes = b""
+    trainer: str = "int8-sr"
 
 
 class Body(Protocol):

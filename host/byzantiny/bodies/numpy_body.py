@@ -1,4 +1,4 @@
-"""The reference body: the wire's device machine, and the integer trainer in NumPy, for any number of slots."""
+"""The reference body: the wire's device machine, and the trainers in NumPy, for any number of slots."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ import numpy.typing as npt
 
 from byzantiny.bodies.base import DeviceSpec, Frame
 from byzantiny.bodies.errors import BodyError
+from byzantiny.suggest import unknown_name
 from byzantiny.wire.auth import derive_keys
 from byzantiny.wire.device import DeviceIdentity, DeviceMachine, TrainRequest
 from byzantiny.wire.messages import Cap
 from byzantiny_models import datasets
 from byzantiny_models.encoding import encode
+from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.networks import NETWORKS, Network
-from byzantiny_models.rng import Stream, derive_key
+from byzantiny_models.rng import Key, Stream, derive_key
+from byzantiny_models.trainers import TRAINERS, Job, Trained
 from byzantiny_models.training import train_many
 
 FIRMWARE: Final = hashlib.sha256(b"byzantiny numpy body 1").digest()[:8]
@@ -91,6 +94,7 @@ def _slot(spec: DeviceSpec) -> _Slot:
             f"{spec.client_id}: network {spec.network!r} is none of {', '.join(NETWORKS)}; choose one of them"
         )
     network = network.with_base(spec.base)
+    _check_trainer(spec, network)
     x, y, classes = datasets.unpack(spec.dataset)
     if (x.shape[1], classes) != (network.features, network.classes):
         raise BodyError(
@@ -98,6 +102,15 @@ def _slot(spec: DeviceSpec) -> _Slot:
             f"which has {network.features} and {network.classes}; choose the network of the task"
         )
     return _Slot(spec, network, x, y, _machine(spec, network, len(y), spec.boot_id))
+
+
+def _check_trainer(spec: DeviceSpec, network: Network) -> None:
+    if spec.trainer not in TRAINERS:
+        raise BodyError(f"{spec.client_id}: {unknown_name('trainer', spec.trainer, TRAINERS)}")
+    try:
+        TRAINERS[spec.trainer].check(network)
+    except InvalidValueError as error:
+        raise BodyError(f"{spec.client_id}: {error}") from error
 
 
 def _machine(spec: DeviceSpec, network: Network, n_samples: int, boot_id: int) -> DeviceMachine:
@@ -135,26 +148,47 @@ def _run(slot: _Slot) -> TrainRequest | None:
 
 
 def _train(due: list[tuple[_Slot, TrainRequest]]) -> None:
-    """Train the slots that are due, in one call for each network, number of epochs and learning rate."""
-    groups: dict[tuple[Network, int, int], list[tuple[_Slot, TrainRequest]]] = {}
+    """Train the slots that are due, together where network, trainer, number of epochs and learning rate are the same."""
+    groups: dict[tuple[Network, str, int, int], list[tuple[_Slot, TrainRequest]]] = {}
     for slot, request in due:
-        groups.setdefault((slot.network, request.offer.epochs, request.offer.lr_shift), []).append((slot, request))
-    for (network, epochs, lr_shift), group in groups.items():
-        starts = np.stack([network.layout.unpack(request.model) for _, request in group])
-
-        def keys(stream: Stream, group: list[tuple[_Slot, TrainRequest]] = group) -> list[tuple[int, int]]:
-            return [derive_key(r.offer.seed, slot.spec.client_id, r.offer.round_num, stream) for slot, r in group]
-
-        trained = train_many(
-            network,
-            starts,
-            [slot.x for slot, _ in group],
-            [slot.y for slot, _ in group],
-            keys(Stream.SAMPLE_ORDER),
-            keys(Stream.TRAINING),
-            epochs,
-            lr_shift,
-        )
-        for (slot, request), start, local, key in zip(group, starts, trained, keys(Stream.CODES), strict=True):
-            codes = encode(network.layout, start, local, request.offer.shifts, request.offer.l2_bound, key)
+        how = slot.network, slot.spec.trainer, request.offer.epochs, request.offer.lr_shift
+        groups.setdefault(how, []).append((slot, request))
+    for (network, trainer, epochs, lr_shift), group in groups.items():
+        jobs = [
+            Job(
+                network,
+                network.layout.unpack(request.model),
+                slot.x,
+                slot.y,
+                _key(slot, request, Stream.SAMPLE_ORDER),
+                _key(slot, request, Stream.TRAINING),
+                epochs,
+                lr_shift,
+            )
+            for slot, request in group
+        ]
+        results = _int8_sr(jobs) if trainer == "int8-sr" else [TRAINERS[trainer].train(job) for job in jobs]
+        for (slot, request), done in zip(group, results, strict=True):
+            key = _key(slot, request, Stream.CODES)
+            codes = encode(network.layout, done.start, done.local, request.offer.shifts, request.offer.l2_bound, key)
             slot.sent += slot.machine.provide(codes, len(slot.y), offer_body=request.offer_body)
+
+
+def _int8_sr(jobs: list[Job]) -> list[Trained]:
+    """The product's trainer, all clients of a group at once."""
+    first = jobs[0]
+    trained = train_many(
+        first.network,
+        np.stack([job.start for job in jobs]),
+        [job.x for job in jobs],
+        [job.y for job in jobs],
+        [job.key_order for job in jobs],
+        [job.key_train for job in jobs],
+        first.epochs,
+        first.lr_shift,
+    )
+    return [Trained(job.start, local) for job, local in zip(jobs, trained, strict=True)]
+
+
+def _key(slot: _Slot, request: TrainRequest, stream: Stream) -> Key:
+    return derive_key(request.offer.seed, slot.spec.client_id, request.offer.round_num, stream)

@@ -6,8 +6,10 @@ import msgspec
 
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.schema import ClientGroup, RunConfig
+from byzantiny.suggest import unknown_name
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.messages import UART_PAYLOAD_MAX
+from byzantiny_models.trainers import TRAINERS
 
 
 def check_run(run: RunConfig, where: str) -> None:
@@ -23,6 +25,7 @@ def check_run(run: RunConfig, where: str) -> None:
     _check_round(run, len(ids), where)
     for group in run.clients:
         _check_group(group, where)
+        _check_trainer(run.training.trainer, group, where)
     faulty = any(probability > 0 for probability in msgspec.structs.astuple(run.link))
     if faulty and {group.transport for group in run.clients} != {"memory"}:
         raise ConfigError(f"{where}: [link] injects faults in virtual time, which only the memory transport has")
@@ -86,6 +89,16 @@ def _check_group(group: ClientGroup, where: str) -> None:
         raise ConfigError(
             f"{where}: payload_bytes = {group.payload_bytes} of `{group.prefix}` is more than the"
             f" {UART_PAYLOAD_MAX} of a serial line; lower it"
+        )
+
+
+def _check_trainer(name: str, group: ClientGroup, where: str) -> None:
+    if name not in TRAINERS:
+        raise ConfigError(f"{where}: training.trainer: {unknown_name('trainer', name, TRAINERS)}")
+    if not TRAINERS[name].device and group.body != "numpy":
+        raise ConfigError(
+            f'{where}: the clients `{group.prefix}` run on body = "{group.body}", which trains int8-sr alone, not {name}; '
+            'set body = "numpy", or training.trainer = "int8-sr"'
         )
 
 

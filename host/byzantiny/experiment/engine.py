@@ -19,7 +19,7 @@ from byzantiny.experiment.config import Experiment
 from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
-from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
+from byzantiny.experiment.resolve import check_pipeline, check_trainer, make_federation, make_plan, network_of
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
 from byzantiny.records import Final, FirmwareInfo, RoundRow
@@ -64,8 +64,9 @@ class Engine:
         task = open_task(experiment) if self.task is None else self.task
         if before is not None:
             require_same(before, task, run_dir)
-        network = task.network
         for arm, run in experiment.arms.items():
+            network = network_of(run, run.seeds[0], task)
+            check_trainer(arm, run, network)
             check_pipeline(arm, run, network.layout)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
         with ExitStack() as stack:
@@ -73,7 +74,7 @@ class Engine:
             url, kind = self._open_broker(experiment, stack)
             manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
-            stage = _Stage(experiment, run_dir, task, network, url, {info.name: info for info in manifest.firmware})
+            stage = _Stage(experiment, run_dir, task, url, {info.name: info for info in manifest.firmware})
             finished = False
             try:
                 finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
@@ -106,7 +107,7 @@ class Engine:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
         cast = make_cast(run, seed, stage.task)
-        network = stage.network
+        network = network_of(run, seed, stage.task)
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
@@ -114,11 +115,11 @@ class Engine:
             stack.callback(rundir.export, folder, ledger)
             closed = ledger.last_closed()
             first = 1 if closed is None else closed.round_num + 1
-            setting = Setting(network.name, network.layout, stage.broker, name, self.entropy, first)
+            setting = Setting(network, stage.broker, name, self.entropy, first)
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            surroundings = self._surroundings(stage, world, ledger, progress, (arm, seed))
+            surroundings = self._surroundings(stage, network, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
             Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
@@ -133,6 +134,7 @@ class Engine:
     def _surroundings(
         self,
         stage: _Stage,
+        network: Network,
         world: World,
         ledger: Ledger,
         progress: Callable[[RoundRow], None],
@@ -148,7 +150,7 @@ class Engine:
             ledger=ledger,
             keys={client_id: derive_keys(secret) for client_id, secret in world.secrets.items()},
             clients=world.clients,
-            evaluate=lambda model: score(stage.task, forward(stage.network, model, stage.task.test_x)),
+            evaluate=lambda model: score(stage.task, forward(network, model, stage.task.test_x)),
             entropy=self.entropy,
             instructions=world.instructions,
             stop=stop,
@@ -168,7 +170,6 @@ class _Stage:
     experiment: Experiment
     run_dir: Path
     task: Task
-    network: Network
     broker: str | None
     firmware: dict[str, FirmwareInfo]
     """Filled as the arms say what they ran."""

@@ -14,10 +14,11 @@ from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
 from byzantiny.experiment.data import dataset_sha256, sources_of
-from byzantiny.experiment.resolve import make_plan, stages_of
+from byzantiny.experiment.resolve import make_plan, network_of, stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
 from byzantiny_models.tasks import Task
+from byzantiny_models.trainers import TRAINERS
 
 
 def describe(
@@ -31,7 +32,7 @@ def describe(
 ) -> Manifest:
     """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's."""
     base = experiment.base
-    network = task.network
+    network = network_of(base, base.seeds[0], task)
     cast = make_cast(base, base.seeds[0], task)
     commit, dirty = provenance.git_state()
     return Manifest(
@@ -63,7 +64,7 @@ def describe(
             "metric": task.metric,
         },
         sources=sources_of(task),
-        training=msgspec.to_builtins(base.training),
+        training=_training(experiment),
         grid=msgspec.to_builtins(base.grid),
         tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[
@@ -76,7 +77,7 @@ def describe(
             }
             for role in cast.roles
         ],
-        arms=[_arm(name, experiment, network.layout.d) for name in experiment.arms],
+        arms=[_arm(name, experiment, task) for name in experiment.arms],
         seeds=list(base.seeds),
         draws=[_draws(experiment, seed, task) for seed in base.seeds],
         rounds=base.rounds,
@@ -90,7 +91,7 @@ def describe(
 
 def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     base = experiment.base
-    plan = make_plan(base, "", seed, task.network.layout)
+    plan = make_plan(base, "", seed, network_of(base, seed, task).layout)
     cohorts = [draw_cohort(plan, round_num) for round_num in range(1, base.rounds + 1)]
     return {
         "seed": seed,
@@ -100,8 +101,19 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     }
 
 
-def _arm(name: str, experiment: Experiment, d: int) -> ArmInfo:
+def _training(experiment: Experiment) -> dict[str, str | int | float]:
+    """What the first arm trains; on which machines all arms' updates are the same bits."""
+    said: dict[str, str | int | float] = {
+        key: ", ".join(value) if isinstance(value, list) else value
+        for key, value in msgspec.to_builtins(experiment.base.training).items()
+    }
+    bound = [TRAINERS[run.training.trainer].reproducible for run in experiment.arms.values()]
+    return said | {"reproducible": "on one machine" if "on one machine" in bound else "everywhere"}
+
+
+def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
+    d = network_of(run, run.seeds[0], task).layout.d
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(

@@ -14,7 +14,10 @@ from byzantiny.federation import Federation, GridPolicy, build_pipeline
 from byzantiny.federation.streaming import STREAM_ABOVE
 from byzantiny.screening import load_screening
 from byzantiny.updates import AggregationError
-from byzantiny_models.networks import Layout
+from byzantiny_models.errors import InvalidValueError
+from byzantiny_models.networks import Layout, Network, initial_model
+from byzantiny_models.tasks import Task
+from byzantiny_models.trainers import TRAINERS
 
 DEFAULT_BOUND_PER_ROOT_D = 16
 """The default L2 bound is this times ceil(sqrt(d)) grid steps, an eighth of a saturated row (127 sqrt(d)):
@@ -79,6 +82,32 @@ def default_l2_bound(d: int) -> int:
     800
     """
     return DEFAULT_BOUND_PER_ROOT_D * math.isqrt(d - 1) + DEFAULT_BOUND_PER_ROOT_D
+
+
+def network_of(run: RunConfig, seed: int, task: Task) -> Network:
+    """Return what a run trains with a seed: the task's network, or a part of it over the seed's initial model.
+
+    Raises:
+        ConfigError: a scope that names no tensor of the network.
+    """
+    whole = task.network
+    try:
+        return whole.scoped(run.training.scope, initial_model(whole, seed))
+    except InvalidValueError as error:
+        names = ", ".join(tensor.name for tensor in whole.layout.tensors)
+        raise ConfigError(f"training.scope on {whole.name}: {error}; its tensors are {names}") from error
+
+
+def check_trainer(arm: str, run: RunConfig, network: Network) -> None:
+    """Refuse a trainer that cannot train this network.
+
+    Raises:
+        ConfigError: as the trainer says it.
+    """
+    try:
+        TRAINERS[run.training.trainer].check(network)
+    except InvalidValueError as error:
+        raise ConfigError(f"arms.{arm}: {error}") from error
 
 
 def check_pipeline(arm: str, run: RunConfig, layout: Layout) -> None:

@@ -20,6 +20,10 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Training(_Table, frozen=True, kw_only=True):
     """What every client does in a round; the learning rate is 2^-lr_shift, one code is 2^(shift - 14) of a weight."""
 
+    trainer: Name = "int8-sr"
+    """One of `byzantiny list trainers`; every body trains `int8-sr`, the NumPy body all of them."""
+    scope: Literal["all", "last-layer", "biases"] | list[str] = "all"
+    """What is trained and sent; the rest stays as the seed's initial model has it. A list names tensors."""
     epochs: Annotated[int, Meta(ge=1, le=255)] = 1
     lr_shift: Annotated[int, Meta(ge=4, le=14)] = 5
     shift: Annotated[int, Meta(ge=3, le=12)] = 6
