@@ -124,6 +124,10 @@ class ArmInfo(_Record, frozen=True, kw_only=True):
     """The pipeline's stages with their parameters, in order."""
     overrides: dict[str, Any] = {}
     """What the arm overrides beside its attack and its defence, as its table in the experiment has it."""
+    training: str = ""
+    """The trainer, and what of the network is trained; empty: INT8-SR and all of it."""
+    tensors: list[str] = []
+    """What this arm trains, in layout order; empty: the manifest's."""
     target: str = ""
     """A target to print beside the measured figure, e.g. `>= 95 %`; empty: none."""
 
@@ -166,7 +170,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     training: dict[str, str | int | float]
     grid: dict[str, bool | int] = {}
     tensors: list[str] = []
-    """Their names in layout order, in which `RoundRow.shifts` has them."""
+    """Those of the first arm in layout order, in which `RoundRow.shifts` has them; see `ArmInfo.tensors`."""
     clients: list[dict[str, str | int | bool]]
     """client_id, body, transport, samples, byzantine."""
     arms: list[ArmInfo]

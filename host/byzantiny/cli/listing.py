@@ -25,6 +25,7 @@ from byzantiny.suggest import unknown_name
 from byzantiny.updates.rules import PROPERTIES, STREAMS, Bound, Kappa
 from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import TASKS
+from byzantiny_models.trainers import TRAINERS
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -138,6 +139,21 @@ def _networks() -> Rows:
     ]
 
 
+def _trainers() -> Rows:
+    return [
+        {
+            "name": trainer.name,
+            "formula": trainer.formula,
+            "networks": trainer.networks,
+            "bytes a weight": f"{trainer.bytes_per_weight:g}",
+            "runs on": "every body" if trainer.device else "the numpy body",
+            "same bits": trainer.reproducible,
+            "paper": trainer.paper,
+        }
+        for trainer in TRAINERS.values()
+    ]
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "aggregators": lambda: _cards(load_aggregators()),
     "preaggregators": lambda: _cards(load_preaggregators()),
@@ -145,6 +161,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "attacks": lambda: _cards(load_attacks()),
     "tasks": lambda: [{"name": name} for name in TASKS],
     "networks": _networks,
+    "trainers": _trainers,
     "bodies": lambda: [{"name": name} for name in body_names()],
     "ports": lambda: [{"name": name} for name in port_names()],
 }

@@ -17,6 +17,7 @@ from byzantiny.experiment.data import dataset_sha256, sources_of
 from byzantiny.experiment.resolve import make_plan, network_of, stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
+from byzantiny_models.networks import Network
 from byzantiny_models.tasks import Task
 from byzantiny_models.trainers import TRAINERS
 
@@ -111,9 +112,18 @@ def _training(experiment: Experiment) -> dict[str, str | int | float]:
     return said | {"reproducible": "on one machine" if "on one machine" in bound else "everywhere"}
 
 
+def _trained(run: RunConfig, network: Network) -> str:
+    said = [] if run.training.trainer == "int8-sr" else [run.training.trainer]
+    if network.base:
+        scope = run.training.scope
+        part = scope if isinstance(scope, str) else ", ".join(tensor.name for tensor in network.layout.tensors)
+        said.append(f"{part} ({network.layout.d} of {network.whole.layout.d} parameters)")
+    return ", ".join(said)
+
+
 def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
-    d = network_of(run, run.seeds[0], task).layout.d
+    network = network_of(run, run.seeds[0], task)
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(
@@ -122,7 +132,9 @@ def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
         attack=attack,
         attack_start_round=run.attack.start_round if liars else None,
         byzantine=liars,
-        defence=[_stage(stage) for stage in stages_of(run, d)],
+        defence=[_stage(stage) for stage in stages_of(run, network.layout.d)],
+        training=_trained(run, network),
+        tensors=[tensor.name for tensor in network.layout.tensors],
         overrides={key: value for key, value in table.items() if key not in ("title", "target", "attack", "defence")},
         target=run.target,
     )
