@@ -26,9 +26,10 @@ from byzantiny.suggest import unknown_name
 from byzantiny.transport.brokers import open_broker
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.auth import derive_keys
+from byzantiny_models.inference import forward
+from byzantiny_models.metrics import score
 from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.tasks import TASKS, Task, load_task
-from byzantiny_models.training import accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class Engine:
             ledger=ledger,
             keys={client_id: derive_keys(secret) for client_id, secret in world.secrets.items()},
             clients=world.clients,
-            evaluate=lambda model: accuracy(stage.network, model, stage.task.test_x, stage.task.test_y),
+            evaluate=lambda model: score(stage.task, forward(stage.network, model, stage.task.test_x)),
             entropy=self.entropy,
             instructions=world.instructions,
             stop=stop,
