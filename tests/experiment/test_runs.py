@@ -28,7 +28,7 @@ TWO_ARMS = SMALL | {
     "seeds": [1, 2],
     "arms": {"clean": {}, "median": {"defence": {"pipeline": [{"name": "median"}], "f_declared": 2}}},
 }
-TIMES = {"created_utc", "wall_s", "server_ms"}
+TIMES = {"created_utc", "wall_s", "server_ms", "evaluation_ms"}
 
 
 def files(path):

@@ -14,6 +14,7 @@ from byzantiny.attacks.base import (
     AttackWarning,
     DataAttack,
     Knowledge,
+    OffersProbes,
     UpdateAttack,
     craft,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "DataAttack",
     "Knowledge",
     "LabelFlip",
+    "OffersProbes",
     "SignFlip",
     "SteerGrid",
     "UpdateAttack",

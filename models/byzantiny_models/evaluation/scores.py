@@ -132,7 +132,9 @@ def exported_answers(network: Network, model: ArrayLike, template: Template, int
 
 
 def confusion_counts(task: Task, network: Network, outputs: NDArray[Any]) -> tuple[tuple[int, ...], ...]:
-    """Return the confusion matrix as counts, rows are true classes; empty for a head that tells no classes apart.
+    """Return the confusion matrix as counts, a row for each class of the task, a column for each of the network.
+
+    Empty for a head that tells no classes apart.
 
     >>> from byzantiny_models.tasks import load_task
     >>> task = load_task("digits")
@@ -144,7 +146,7 @@ def confusion_counts(task: Task, network: Network, outputs: NDArray[Any]) -> tup
     n = network.classes
     pairs = task.test_y.astype(np.int64) * n + np.argmax(outputs, axis=1)
     table = np.bincount(pairs, minlength=n * n).reshape(n, n)
-    return tuple(tuple(int(count) for count in row) for row in table)
+    return tuple(tuple(int(count) for count in row) for row in table[: task.classes])
 
 
 def check_probes(network: Network, probes: Probes | None) -> None:
