@@ -67,7 +67,7 @@ class Meamed:
         kept = batch.n - self.f
         diagnostics = all_kept(self.name, batch.n, values_kept=kept)
         if batch.exact:
-            total = batch.columns.nearest_sum(self.f, batch.columns.median(), 2)
+            total = batch.columns.nearest_to_median_sum(self.f)
             return Aggregate(total, np.int64(kept), diagnostics), state
         ranked = np.sort(batch.rows, axis=0)
         centre = ranked[(batch.n - 1) // 2] / 2 + ranked[batch.n // 2] / 2
