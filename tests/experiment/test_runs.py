@@ -170,7 +170,7 @@ def test_a_run_reproduces_identically(run):
     outcome = reproduce(run(attacked).path, ignore)
     assert outcome.identical
     assert outcome.rounds == 12
-    assert outcome.sentence == "identical: 12 rounds, every global model the same bytes"
+    assert outcome.sentence == "identical: 12 rounds, every global model the same bytes, every score the same number"
 
 
 def test_a_run_with_losses_reproduces_without_them(run):

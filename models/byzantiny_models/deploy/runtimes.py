@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -39,6 +39,7 @@ MODULES: Final = {
     "tflite-micro": "tflite_micro",
 }
 """What each package is imported as: one that cannot be found need not be tried in a process."""
+_REMEDY: Final = "; run: pip install 'byzantiny[tflite]'"
 PROBE_TIMEOUT_S: Final = 60.0
 """To load a package and to answer the probe; TensorFlow takes 5 s alone."""
 
@@ -212,15 +213,23 @@ def detect(package: str, python: str = sys.executable, timeout_s: float = PROBE_
     >>> detect("numpy").arithmetic
     'tflm-double'
     """
+    with _probed(package, python, timeout_s) as (_, runtime):
+        return runtime
+
+
+@contextmanager
+def _probed(package: str, python: str, timeout_s: float) -> Iterator[tuple[Session, Runtime]]:
+    """Yield a session that has answered the probe, and what it is."""
     module = MODULES.get(package)
     if python == sys.executable and module is not None and importlib.util.find_spec(module) is None:
         raise RuntimeMissingError(f"{package} does not run here: No module named {module!r}")
-    with Session(package, python, timeout_s) as session, session.limited(timeout_s):
-        answers = session.run(probe_model(), probe_inputs())
+    with Session(package, python, timeout_s) as session:
+        with session.limited(timeout_s):
+            answers = session.run(probe_model(), probe_inputs())
         known = parse_model(probe_model())
         # Of two arithmetics that answer alike the first is named; the probe tells all of them apart (tested).
         like = (a for a in ARITHMETICS if np.array_equal(run_numpy(known, probe_inputs(), a), answers))
-        return Runtime(package, session.version, session.resolver, next(like, None))
+        yield session, Runtime(package, session.version, session.resolver, next(like, None))
 
 
 def search(order: Sequence[str] = ORDER, timeout_s: float = PROBE_TIMEOUT_S) -> Search:
@@ -238,7 +247,7 @@ def search(order: Sequence[str] = ORDER, timeout_s: float = PROBE_TIMEOUT_S) -> 
             return Search(detect(package, timeout_s=timeout_s), reasons)
         except RuntimeMissingError as error:
             reasons[package] = str(error)
-    raise RuntimeMissingError("; ".join(reasons.values()) + "; run: pip install 'byzantiny[tflite]'")
+    raise RuntimeMissingError("; ".join(reasons.values()) + _REMEDY)
 
 
 def find_runtime(order: Sequence[str] = ORDER) -> Runtime:
@@ -257,6 +266,14 @@ def opened(package: str | None = None) -> Iterator[tuple[Session, Runtime]]:
     Raises:
         RuntimeMissingError: none works.
     """
-    runtime = find_runtime() if package is None else detect(package)
-    with Session(runtime.package) as session:
-        yield session, runtime
+    reasons = []
+    with ExitStack() as stack:
+        for each in ORDER if package is None else (package,):
+            try:
+                found = stack.enter_context(_probed(each, sys.executable, PROBE_TIMEOUT_S))
+            except RuntimeMissingError as error:
+                reasons.append(str(error))
+                continue
+            yield found
+            return
+    raise RuntimeMissingError("; ".join(reasons) + _REMEDY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,4 +61,4 @@ def tails(scores: Mapping[str, float], without: Collection[str] = ()) -> Tails |
     left = [score for client, score in scores.items() if client not in without]
     if not left:
         return None
-    return Tails(float(np.mean(left)), float(np.quantile(left, TAIL)), min(left))
+    return Tails(math.fsum(left) / len(left), float(np.quantile(left, TAIL)), min(left))
