@@ -247,7 +247,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     grid: dict[str, bool | int] = {}
     evaluation: dict[str, Any] = {}
     """The first arm's table."""
-    costs: dict[str, int | str] = {}
+    costs: dict[str, int] = {}
     """What the network costs, whoever runs it (`byzantiny.experiment.costs`)."""
     tensors: list[str] = []
     """Their names in layout order, in which `RoundRow.shifts` has them."""

@@ -13,6 +13,7 @@ from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
+from byzantiny.experiment.costs import network_costs
 from byzantiny.experiment.resolve import make_plan, stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
@@ -56,12 +57,15 @@ def describe(
             "dataset_sha256": dataset_sha256(task),
             **base.partition.in_force(),
             "partition_sha256": cast.partition_sha256,
+            "metric": task.metric,
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
         },
         training=msgspec.to_builtins(base.training),
         grid=msgspec.to_builtins(base.grid),
+        evaluation=msgspec.to_builtins(base.evaluation),
+        costs=network_costs(network),
         tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[
             {
