@@ -247,6 +247,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     grid: dict[str, bool | int] = {}
     evaluation: dict[str, Any] = {}
     """The first arm's table."""
+    class_names: list[str] = []
     costs: dict[str, int] = {}
     """What the network costs, whoever runs it (`byzantiny.experiment.costs`)."""
     tensors: list[str] = []

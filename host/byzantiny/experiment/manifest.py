@@ -65,6 +65,7 @@ def describe(
         training=msgspec.to_builtins(base.training),
         grid=msgspec.to_builtins(base.grid),
         evaluation=msgspec.to_builtins(base.evaluation),
+        class_names=list(task.class_names),
         costs=network_costs(network),
         tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[

@@ -14,6 +14,8 @@ import msgspec
 from byzantiny.records import ClientRow, RoundRow
 from byzantiny.report.run import Run
 
+_NESTED = ("schema", "last")
+"""Fields that no cell holds; `last` is in final.json."""
 MOST_EMBEDDED_BYTES = 600_000
 """A larger file is written beside the report, which then links to it: the report stays a page one can mail."""
 
@@ -49,7 +51,7 @@ def _download(folder: Path, name: str, text: str, rows: int) -> Download:
 
 def to_csv(rows: Iterable[RoundRow | ClientRow], kind: type[RoundRow | ClientRow]) -> str:
     """Rows as CSV with a header; None is empty, a mapping `reason=count` joined by semicolons, a list joined by spaces."""
-    names = [field.name for field in msgspec.structs.fields(kind) if field.name != "schema"]
+    names = [field.name for field in msgspec.structs.fields(kind) if field.name not in _NESTED]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
