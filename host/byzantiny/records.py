@@ -52,7 +52,7 @@ class LastEvaluation(_Record, frozen=True, kw_only=True):
     asr_initial: float | None = None
     """Of the run's first model on this arm's probes, integers: the floor where no arm is left alone."""
     asr_of: dict[str, float] = {}
-    """In an arm that nobody attacks: its last model's success rate on the probes of each arm that has some, which is their floor."""
+    """In an arm that nobody attacks: the rate of its last model on the probes of each arm that has some, which is their floor."""
 
 
 class Evaluated(_Record, frozen=True, kw_only=True):

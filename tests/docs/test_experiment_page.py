@@ -34,6 +34,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[[clients]]": config.ClientGroup,
     "[attack]": config.Attack,
     "[defence]": config.Defence,
+    "[evaluation]": config.Evaluation,
     "[mqtt]": config.Mqtt,
     "[link]": config.Link,
 }

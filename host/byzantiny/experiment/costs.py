@@ -1,6 +1,8 @@
-"""What a network costs in a federation: memory and work of a device, and the objects of a round. One function for all who show it."""
+"""What a network costs in a federation: memory and work of a device, the objects of a round. One function for all who show it."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from byzantiny.wire.codec import max_frame_bytes
 from byzantiny.wire.messages import DEFAULT_PAYLOAD, OFFER_FIXED_BYTES, TAG_BYTES, UPDATE_HEADER_BYTES
@@ -16,8 +18,8 @@ def network_costs(network: Network, payload_bytes: int = DEFAULT_PAYLOAD) -> dic
 
     `training_arena_bytes`: the firmware's RAM for models, scratch and one frame, without stack and client.
     `activation_bytes`: int8 activations of an inference held at once. `weight_flash_bytes`: int8 kernels and int32 biases.
-    `tflite_bytes`: the deployed file; left out where there is no template. `*_macs`: multiply-accumulates. `down_bytes`, `up_bytes`:
-    the objects of a client's round, offer and model down, update up, before framing.
+    `tflite_bytes`: the deployed file; left out where there is no template. `*_macs`: multiply-accumulates.
+    `down_bytes`, `up_bytes`: the objects of a client's round, offer and model down, update up, before framing.
 
     >>> from byzantiny_models.networks import NETWORKS
     >>> found = network_costs(NETWORKS["mlp-64-32-10"])
@@ -38,10 +40,8 @@ def network_costs(network: Network, payload_bytes: int = DEFAULT_PAYLOAD) -> dic
         "down_bytes": OFFER_FIXED_BYTES + shifts + TAG_BYTES + layout.model_bytes,
         "up_bytes": UPDATE_HEADER_BYTES + layout.d,
     }
-    try:
+    with suppress(ModelFileError):  # a network of somebody's own has no template here
         found["tflite_bytes"] = len(load_template(network.name).data)
-    except ModelFileError:
-        pass  # a network of somebody's own
     return found
 
 

@@ -69,7 +69,9 @@ class Engine:
             url, kind = self._open_broker(experiment, stack)
             manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
-            deployed = stack.enter_context(opened_deployed(experiment, network, lambda text: self.listener(Notice(text))))
+            deployed = stack.enter_context(
+                opened_deployed(experiment, network, lambda text: self.listener(Notice(text)))
+            )
             firmware = {info.name: info for info in manifest.firmware}
             stage = _Stage(experiment, run_dir, task, network, url, firmware, deployed)
             finished = False

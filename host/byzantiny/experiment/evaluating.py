@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -29,8 +30,7 @@ from byzantiny_models.evaluation import (
     scores_of,
     tails,
 )
-from byzantiny_models.evaluation.scores import check_probes, exported_answers
-from byzantiny_models.inference import forward
+from byzantiny_models.evaluation.scores import check_probes, exported_answers, integer_answers
 from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.rng import Stream, rng_for
 from byzantiny_models.tasks import Task
@@ -130,19 +130,14 @@ class Evaluator:
             raise RuntimeMissingError(
                 f"{error}; round {round_num} stays open and nothing is lost: go on with `byzantiny resume`"
             ) from error
-        return Evaluated(
-            **_scores(found, interpreter),
-            **_tails(clients, self.cast.byzantine),
-            evaluation_ms=round((time.perf_counter() - started) * 1000, 3),
-            last=details,
-        )
+        milliseconds = round((time.perf_counter() - started) * 1000, 3)
+        scored, fields = _scores(found, interpreter), _tails(clients, self.cast.byzantine)
+        return msgspec.structs.replace(scored, **fields, evaluation_ms=milliseconds, last=details)
 
     def _clients(self, model: Model) -> dict[str, float]:
         if not self.run.evaluation.per_client:
             return {}
-        return client_scores(
-            self.task, self.network, model, {role.client_id: role.share for role in self.cast.roles}
-        )
+        return client_scores(self.task, self.network, model, {role.client_id: role.share for role in self.cast.roles})
 
     def _last(self, model: Model, found: Evaluation, clients: dict[str, float]) -> LastEvaluation:
         return LastEvaluation(
@@ -178,17 +173,16 @@ class Evaluator:
 
     def _asr_initial(self) -> float | None:
         first = initial_model(self.network, self.seed)
-        return None if self.probes is None else scores_of(self.task, self._integers(first), self.probes).asr
+        return (
+            None if self.probes is None else scores_of(self.task, integer_answers(self.network, first), self.probes).asr
+        )
 
     def _asr_of(self, model: Model) -> dict[str, float]:
-        answers = self._integers(model)
+        answers = integer_answers(self.network, model)
         if self.deployed is not None:
             answers = exported_answers(self.network, model, self.deployed.template, self.deployed.interpreter)
         rates = {arm: scores_of(self.task, answers, probes).asr for arm, probes in self.floors.items()}
         return {arm: rate for arm, rate in rates.items() if rate is not None}
-
-    def _integers(self, model: Model) -> Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]]:
-        return lambda x: forward(self.network, model, x)
 
 
 def make_evaluator(
@@ -221,26 +215,26 @@ def _interpreter(run: RunConfig) -> AbstractContextManager[Interpreter]:
     )
 
 
-def _scores(found: Evaluation, interpreter: Interpreter | None) -> dict[str, float | str | list[float | None] | None]:
-    """The fields of Evaluated that `evaluate` fills."""
+def _scores(found: Evaluation, interpreter: Interpreter | None) -> Evaluated:
     float32, exported = found.float32, found.exported
-    return {
-        "accuracy": found.integer.score,
-        "accuracy_float": None if float32 is None else float32.score,
-        "accuracy_exported": None if exported is None else exported.score,
-        "interpreter": "" if interpreter is None else interpreter.title,
-        "arithmetic": "" if interpreter is None else interpreter.arithmetic or "unknown",
-        "asr": found.integer.asr,
-        "asr_float": None if float32 is None else float32.asr,
-        "asr_exported": None if exported is None else exported.asr,
-        "asr_confidence": found.deployed.confidence,
-        "recall": list(found.recall),
-    }
+    return Evaluated(
+        accuracy=found.integer.score,
+        accuracy_float=None if float32 is None else float32.score,
+        accuracy_exported=None if exported is None else exported.score,
+        interpreter="" if interpreter is None else interpreter.title,
+        arithmetic="" if interpreter is None else interpreter.arithmetic or "unknown",
+        asr=found.integer.asr,
+        asr_float=None if float32 is None else float32.asr,
+        asr_exported=None if exported is None else exported.asr,
+        asr_confidence=found.deployed.confidence,
+        recall=list(found.recall),
+    )
 
 
 def _tails(clients: Mapping[str, float], byzantine: list[str]) -> dict[str, float]:
-    fields = {}
-    for stratum, left_out in (("clients", []), ("honest", byzantine)):
+    fields: dict[str, float] = {}
+    strata: dict[str, list[str]] = {"clients": [], "honest": byzantine}
+    for stratum, left_out in strata.items():
         tail = tails(clients, left_out)
         if tail is not None:
             fields |= {f"{stratum}_mean": tail.mean, f"{stratum}_p10": tail.p10, f"{stratum}_min": tail.worst}

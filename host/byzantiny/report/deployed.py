@@ -33,7 +33,9 @@ def asr_of(row: RoundRow) -> float | None:
 def evaluated(run: Run) -> bool:
     """Whether any round tells more than the integer model's score."""
     rows = (row for rows in run.rounds.values() for row in rows)
-    return any(row.accuracy_float is not None or row.accuracy_exported is not None or row.asr is not None for row in rows)
+    return any(
+        row.accuracy_float is not None or row.accuracy_exported is not None or row.asr is not None for row in rows
+    )
 
 
 def figure_of(run: Run, arm: str, share: Share) -> float | None:
@@ -114,7 +116,9 @@ def axes(run: Run, arm: str) -> list[Cell]:
     for row in last_rows(run, arm):
         for axis in row.last.axes if row.last else ():
             cells.setdefault((axis.bits, axis.arithmetic, axis.weight_bytes), []).append((axis.accuracy, axis.asr))
-    return [Cell(*key, _mean([a for a, _ in found]), _mean_known([r for _, r in found])) for key, found in cells.items()]
+    return [
+        Cell(*key, _mean([a for a, _ in found]), _mean_known([r for _, r in found])) for key, found in cells.items()
+    ]
 
 
 def confusions(run: Run, arm: str) -> list[tuple[str, str, int]]:

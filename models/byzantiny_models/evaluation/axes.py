@@ -13,8 +13,7 @@ from byzantiny_models.deploy.template import Template
 from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.evaluation.interpreters import Interpreter, exact_interpreter
 from byzantiny_models.evaluation.probes import Probes
-from byzantiny_models.evaluation.scores import Scores, check_probes, exported_answers, scores_of
-from byzantiny_models.inference import forward
+from byzantiny_models.evaluation.scores import Scores, check_probes, exported_answers, integer_answers, scores_of
 from byzantiny_models.networks import Network
 from byzantiny_models.tasks import Task
 
@@ -61,9 +60,10 @@ def score_axes(
         quantized = requantize(whole, merged, number)
         for name, who in _who_answers(arithmetics, template, interpreter):
             if who is None or template is None:
-                scores = scores_of(task, lambda x, q=quantized: forward(whole, q, x), probes)
+                answers = integer_answers(whole, quantized)
             else:
-                scores = scores_of(task, exported_answers(whole, quantized, template, who), probes)
+                answers = exported_answers(whole, quantized, template, who)
+            scores = scores_of(task, answers, probes)
             rows.append(AxisScore(number, name, weight_bytes(network, number), scores))
     return rows
 

@@ -95,9 +95,7 @@ def evaluate(
     def as_float(x: NDArray[np.int8]) -> NDArray[Any]:
         return forward_float(network, to_float(network.layout, model), x)
 
-    def as_integers(x: NDArray[np.int8]) -> NDArray[Any]:
-        return forward(network, model, x)
-
+    as_integers = integer_answers(network, model)
     outputs = as_integers(task.test_x)
     integer = _scores(task, outputs, as_integers, probes)
     exported = None
@@ -119,6 +117,11 @@ def scores_of(task: Task, answers: Answers, probes: Probes | None = None) -> Sco
     0.1
     """
     return _scores(task, answers(task.test_x), answers, probes)
+
+
+def integer_answers(network: Network, model: ArrayLike) -> Answers:
+    """Return the integer model as something that answers."""
+    return lambda x: forward(network, model, x)
 
 
 def exported_answers(network: Network, model: ArrayLike, template: Template, interpreter: Interpreter) -> Answers:

@@ -1,4 +1,4 @@
-"""Shares per round and arm, accuracy and attack success: thin lines are seeds, thick ones their mean; the attacked phase is tinted."""
+"""Accuracy and attack success per round and arm: thin lines are seeds, thick ones their mean; attacked rounds are tinted."""
 
 from __future__ import annotations
 
