@@ -66,6 +66,9 @@ class Engine:
             probes_of(run, run.seeds[0], task)
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
+            deployed = stack.enter_context(
+                opened_deployed(experiment, network, lambda text: self.listener(Notice(text)))
+            )
             url, kind = self._open_broker(experiment, stack)
             manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())

@@ -50,7 +50,7 @@ def _download(folder: Path, name: str, text: str, rows: int) -> Download:
 
 
 def to_csv(rows: Iterable[RoundRow | ClientRow], kind: type[RoundRow | ClientRow]) -> str:
-    """Rows as CSV with a header; None is empty, a mapping `reason=count` joined by semicolons, a list joined by spaces."""
+    """Rows as CSV with a header; None is empty, a mapping `reason=count` joined by semicolons, a list joined by spaces, `-` for None."""
     names = [field.name for field in msgspec.structs.fields(kind) if field.name not in _NESTED]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -74,6 +74,6 @@ def cell(value: object) -> str | int | float:
     if isinstance(value, dict):
         value = ";".join(f"{key}={count}" for key, count in sorted(value.items()))
     if isinstance(value, list):
-        value = " ".join(map(str, value))
+        value = " ".join("-" if each is None else str(each) for each in value)
     text = str(value)
     return "'" + text if text.startswith(("=", "+", "@", "\t", "\r")) else text
