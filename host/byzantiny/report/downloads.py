@@ -50,7 +50,7 @@ def _download(folder: Path, name: str, text: str, rows: int) -> Download:
 
 
 def to_csv(rows: Iterable[RoundRow | ClientRow], kind: type[RoundRow | ClientRow]) -> str:
-    """Rows as CSV with a header; None is empty, a mapping `reason=count` joined by semicolons, a list joined by spaces, `-` for None."""
+    """Rows as CSV with a header; None is empty, or `-` in a list; `reason=count` joined by semicolons, lists by spaces."""
     names = [field.name for field in msgspec.structs.fields(kind) if field.name not in _NESTED]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
