@@ -32,6 +32,7 @@ from byzantiny.kernels.geometry import (
     gram,
     inner_products,
     scaled_weighted_sum,
+    subset_mean_blocks,
     subset_means,
     weighted_sum,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "sign_sum",
     "smallest_sums",
     "squared_norms",
+    "subset_mean_blocks",
     "subset_means",
     "to_tiles",
     "trimmed_sum",
