@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
@@ -19,6 +21,7 @@ from byzantiny.experiment.config import ConfigError, Experiment
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
 from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
+from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
 from byzantiny.records import Final, FirmwareInfo, RoundRow
@@ -66,17 +69,22 @@ class Engine:
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
             url, kind = self._open_broker(experiment, stack)
-            manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
+            start = pin_start(experiment, run_dir, network, before)
+            kept = None if start is None else start.described()
+            manifest = describe(
+                experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=kept
+            )
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
-            stage = _Stage(experiment, run_dir, task, network, url, {info.name: info for info in manifest.firmware})
+            firmware = {info.name: info for info in manifest.firmware}
+            stage = _Stage(experiment, run_dir, task, network, url, firmware, start)
             finished = False
             try:
                 finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
                 finished = True
             finally:
                 wall_s = round(manifest.wall_s + time.perf_counter() - started, 3)
-                firmware = list(stage.firmware.values())
-                done = msgspec.structs.replace(manifest, firmware=firmware, finished=finished, wall_s=wall_s)
+                images = list(stage.firmware.values())
+                done = msgspec.structs.replace(manifest, firmware=images, finished=finished, wall_s=wall_s)
                 rundir.write_json(run_dir / rundir.MANIFEST, done.to_dict())
         return finals
 
@@ -116,7 +124,7 @@ class Engine:
             surroundings = self._surroundings(stage, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
-            Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
+            Coordinator(plan, network.layout, federation, surroundings).run(stage.first_model(seed))
             for info in world.firmware():
                 if info.name not in stage.firmware or info.instructions_per_step is not None:
                     stage.firmware[info.name] = info  # the same image may run where it is counted and where it is not
@@ -167,6 +175,11 @@ class _Stage:
     broker: str | None
     firmware: dict[str, FirmwareInfo]
     """Filled as the arms say what they ran."""
+    start: PinnedStart | None
+
+    def first_model(self, seed: int) -> NDArray[np.int32]:
+        """Return what round 1 begins with: what of the starting point is trained, or what the seed draws."""
+        return initial_model(self.network, seed) if self.start is None else self.network.project(self.start.start.model)
 
 
 class _Progress:

@@ -17,6 +17,7 @@ from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Experiment, parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Listener
+from byzantiny.experiment.starting import from_copy
 from byzantiny.ledger import Ledger
 
 
@@ -45,7 +46,7 @@ class _Recorded:
 def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
     """Run again in a temporary directory and compare every closed round. Raises RunError and ConfigError."""
     experiment = rundir.load_config(run_dir)
-    rundir.begun(run_dir, experiment)
+    experiment = from_copy(experiment, run_dir, rundir.begun(run_dir, experiment))
     recorded = {
         (arm, seed): _read(rundir.arm_dir(run_dir, arm, seed))
         for seed in experiment.base.seeds
@@ -70,6 +71,25 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
                     return Reproduction(False, rounds, f"{arm}, seed {seed}, round {round_num}")
                 rounds += 1
     return Reproduction(True, rounds, None)
+
+
+def replay(run_dir: Path, arm: str, seed: int, rounds: int, listener: Listener) -> bytes:
+    """Run one arm and seed again up to a round and return its model object; whether it is the recorded one is for the caller.
+
+    Raises RunError and ConfigError.
+    """
+    experiment = rundir.load_config(run_dir)
+    experiment = from_copy(experiment, run_dir, rundir.begun(run_dir, experiment))
+    before = _read(rundir.arm_dir(run_dir, arm, seed))
+    with tempfile.TemporaryDirectory(prefix="byzantiny-replay-") as folder:
+        again = _in_memory(experiment, arm, seed, rounds)
+        path = rundir.create(Path(folder), f"{arm}-{seed}", again)
+        Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
+        with Ledger.open(rundir.arm_dir(path, arm, seed) / rundir.LEDGER) as ledger:
+            closed = ledger.last_closed()
+    if closed is None or closed.round_num != rounds:
+        raise rundir.RunError(f"{run_dir}: {arm}, seed {seed} cannot be replayed to round {rounds}; restore its files")
+    return closed.model
 
 
 def _in_memory(experiment: Experiment, arm: str, seed: int, rounds: int) -> Experiment:

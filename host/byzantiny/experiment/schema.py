@@ -119,6 +119,13 @@ class Link(_Table, frozen=True, kw_only=True):
     delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
+class Model(_Table, frozen=True, kw_only=True):
+    """What the first round begins with; without a start the seed draws it."""
+
+    start: str | None = None
+    """A file that `byzantiny model import` wrote; it is copied into the run directory, and its hash pinned."""
+
+
 class RunConfig(_Table, frozen=True, kw_only=True):
     """One arm, fully resolved."""
 
@@ -133,6 +140,7 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     )
     keep_updates: bool = False
     training: Training = Training()
+    model: Model = Model()
     grid: Grid = Grid()
     partition: Partition = Partition()
     round: Round = Round()

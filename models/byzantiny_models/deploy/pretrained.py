@@ -104,7 +104,7 @@ def _read_keras(
     x = (task.test_x.astype(np.float32) / 64 * input_scale).astype(np.float32)
     samples = io.BytesIO()
     np.save(samples, x)
-    said = run_program(_PROGRAM, samples.getvalue(), f"reading {path}", arguments=[str(path.resolve())], python=python)
+    said = run_program(_PROGRAM, samples.getvalue(), f"reading {path}", arguments=[str(path)], python=python)
     with np.load(io.BytesIO(said), allow_pickle=False) as archive:
         answer: dict[str, NDArray[Any]] = dict(archive)
     chain = read_chain(json.loads(answer.pop("config").tobytes()), str(path))
