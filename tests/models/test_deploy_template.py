@@ -114,7 +114,7 @@ def test_the_reference_kernels_give_every_tensor_on_the_test_set_and_two_thousan
 
 
 def test_the_test_sets_of_digits_are_among_them(digits):
-    assert [len(x) for x in held_out(NETWORKS["cnn-8x8"])] == [360]
+    assert 360 in [len(x) for x in held_out(NETWORKS["cnn-8x8"])]
 
 
 @pytest.mark.soak

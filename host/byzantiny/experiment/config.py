@@ -35,6 +35,7 @@ from byzantiny.experiment.schema import (
     Evaluation,
     Grid,
     Link,
+    Model,
     Mqtt,
     Partition,
     Round,
@@ -58,6 +59,7 @@ __all__ = [
     "Experiment",
     "Grid",
     "Link",
+    "Model",
     "Mqtt",
     "Partition",
     "Round",
@@ -86,8 +88,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self.source, order="deterministic")).hexdigest()
 
 
-_SHARED = ("name", "task", "seeds", "clients", "mqtt", "rounds")
-"""Keys an arm may not override: the arms of a run share its clients, its task and its seeds."""
+_SHARED = ("name", "task", "seeds", "clients", "mqtt", "rounds", "model")
+"""Keys an arm may not override: the arms of a run share its clients, its task, its seeds and its start."""
 
 
 def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
@@ -20,6 +22,7 @@ from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator,
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
 from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
+from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
 from byzantiny.records import Final, FirmwareInfo, RoundRow
@@ -70,13 +73,14 @@ class Engine:
                 opened_deployed(experiment, network, lambda text: self.listener(Notice(text)))
             )
             url, kind = self._open_broker(experiment, stack)
-            manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
-            rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
-            deployed = stack.enter_context(
-                opened_deployed(experiment, network, lambda text: self.listener(Notice(text)))
+            start = pin_start(experiment, run_dir, network, before)
+            kept = None if start is None else start.described()
+            manifest = describe(
+                experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=kept
             )
+            rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
             firmware = {info.name: info for info in manifest.firmware}
-            stage = _Stage(experiment, run_dir, task, network, url, firmware, deployed)
+            stage = _Stage(experiment, run_dir, task, network, url, firmware, start, deployed)
             finished = False
             try:
                 finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
@@ -121,11 +125,12 @@ class Engine:
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            evaluator = make_evaluator(stage.experiment, arm, seed, stage.task, cast, stage.deployed[arm])
+            first_model = stage.first_model(seed)
+            evaluator = make_evaluator(stage.experiment, arm, seed, stage.task, cast, stage.deployed[arm], first_model)
             surroundings = self._surroundings(evaluator, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
-            Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
+            Coordinator(plan, network.layout, federation, surroundings).run(first_model)
             for info in world.firmware():
                 if info.name not in stage.firmware or info.instructions_per_step is not None:
                     stage.firmware[info.name] = info  # the same image may run where it is counted and where it is not
@@ -176,8 +181,13 @@ class _Stage:
     broker: str | None
     firmware: dict[str, FirmwareInfo]
     """Filled as the arms say what they ran."""
+    start: PinnedStart | None
     deployed: Mapping[str, Deployed | None]
     """Who answers for the exported models, by arm."""
+
+    def first_model(self, seed: int) -> NDArray[np.int32]:
+        """Return what round 1 begins with: what of the starting point is trained, or what the seed draws."""
+        return initial_model(self.network, seed) if self.start is None else self.network.project(self.start.start.model)
 
 
 class _Progress:

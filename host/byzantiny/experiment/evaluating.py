@@ -31,7 +31,7 @@ from byzantiny_models.evaluation import (
     tails,
 )
 from byzantiny_models.evaluation.scores import check_probes, exported_answers, integer_answers
-from byzantiny_models.networks import Network, initial_model
+from byzantiny_models.networks import Network
 from byzantiny_models.rng import Stream, rng_for
 from byzantiny_models.tasks import Task
 
@@ -100,13 +100,14 @@ class Evaluator:
     """Evaluates the models of one arm and seed; `floors` are the probes of attacked arms, for an arm that is left alone."""
 
     run: RunConfig
-    seed: int
     task: Task
     network: Network
     cast: Cast
     deployed: Deployed | None
     probes: Probes | None
     floors: Mapping[str, Probes]
+    first_model: Model
+    """Before round 1."""
 
     def __call__(self, round_num: int, model: Model) -> Evaluated:
         """Return what the model after a round is worth; nothing in rounds without an evaluation.
@@ -172,10 +173,9 @@ class Evaluator:
         ]
 
     def _asr_initial(self) -> float | None:
-        first = initial_model(self.network, self.seed)
-        return (
-            None if self.probes is None else scores_of(self.task, integer_answers(self.network, first), self.probes).asr
-        )
+        if self.probes is None:
+            return None
+        return scores_of(self.task, integer_answers(self.network, self.first_model), self.probes).asr
 
     def _asr_of(self, model: Model) -> dict[str, float]:
         answers = integer_answers(self.network, model)
@@ -186,7 +186,7 @@ class Evaluator:
 
 
 def make_evaluator(
-    experiment: Experiment, arm: str, seed: int, task: Task, cast: Cast, deployed: Deployed | None
+    experiment: Experiment, arm: str, seed: int, task: Task, cast: Cast, deployed: Deployed | None, first_model: Model
 ) -> Evaluator:
     """Return the evaluator of one arm and seed; an arm that nobody attacks takes the others' probes for their floor."""
     run = experiment.arms[arm]
@@ -194,7 +194,7 @@ def make_evaluator(
     if not cast.byzantine:
         offered = {name: probes_of(other, seed, task) for name, other in experiment.arms.items()}
         floors = {name: probes for name, probes in offered.items() if probes is not None}
-    return Evaluator(run, seed, task, task.network, cast, deployed, probes_of(run, seed, task), floors)
+    return Evaluator(run, task, task.network, cast, deployed, probes_of(run, seed, task), floors, first_model)
 
 
 def _template(arm: str, run: RunConfig, network: Network, notice: Callable[[str], None]) -> Template | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -28,8 +29,12 @@ def describe(
     *,
     broker_kind: str,
     before: Manifest | None = None,
+    start: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's."""
+    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's.
+
+    `start` is what it keeps of a starting point.
+    """
     base = experiment.base
     network = task.network
     cast = make_cast(base, base.seeds[0], task)
@@ -61,6 +66,7 @@ def describe(
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
+            **(start or {}),
         },
         training=msgspec.to_builtins(base.training),
         grid=msgspec.to_builtins(base.grid),

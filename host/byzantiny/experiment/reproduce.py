@@ -19,6 +19,7 @@ from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Evaluation, Experiment, parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Listener
+from byzantiny.experiment.starting import from_copy
 from byzantiny.ledger import Ledger
 from byzantiny_models.deploy.arithmetic import ARITHMETICS
 
@@ -42,6 +43,8 @@ class Reproduction:
 _SCORES = (
     "accuracy", "asr", "clients_mean", "clients_p10", "clients_min", "honest_mean", "honest_p10", "honest_min",
 )  # fmt: skip
+_UNMEASURED: dict[str, Any] = {"deployed": False, "per_client": False, "bits": []}
+"""The table of a run of which only the models are wanted."""
 _EXPORTED = ("accuracy_exported", "asr_exported", "recall")
 """Equal where the arithmetic is."""
 
@@ -60,7 +63,7 @@ class _Recorded:
 def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
     """Run again in a temporary directory and compare every closed round. Raises RunError and ConfigError."""
     experiment = rundir.load_config(run_dir)
-    rundir.begun(run_dir, experiment)
+    experiment = from_copy(experiment, run_dir, rundir.begun(run_dir, experiment))
     recorded = {
         (arm, seed): _read(rundir.arm_dir(run_dir, arm, seed))
         for seed in experiment.base.seeds
@@ -76,7 +79,8 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
         for (arm, seed), before in recorded.items():
             if not before.rows:
                 continue
-            again = _in_memory(experiment, arm, seed, before)
+            measured = _evaluation(experiment.arms[arm].evaluation, before.arithmetic)
+            again = _in_memory(experiment, arm, seed, len(before.rows), measured)
             path = rundir.create(Path(folder), f"{arm}-{seed}", again)
             Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
             now = _read(rundir.arm_dir(path, arm, seed)).rows
@@ -102,7 +106,26 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
     return next((name for name in fields if before.get(name) not in (None, []) and before[name] != now.get(name)), None)
 
 
-def _in_memory(experiment: Experiment, arm: str, seed: int, recorded: _Recorded) -> Experiment:
+def replay(run_dir: Path, arm: str, seed: int, rounds: int, listener: Listener) -> bytes:
+    """Run one arm and seed again up to a round and return its model object; whether it is the recorded one is for the caller.
+
+    Raises RunError and ConfigError.
+    """
+    experiment = rundir.load_config(run_dir)
+    experiment = from_copy(experiment, run_dir, rundir.begun(run_dir, experiment))
+    before = _read(rundir.arm_dir(run_dir, arm, seed))
+    with tempfile.TemporaryDirectory(prefix="byzantiny-replay-") as folder:
+        again = _in_memory(experiment, arm, seed, rounds, _UNMEASURED)
+        path = rundir.create(Path(folder), f"{arm}-{seed}", again)
+        Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
+        with Ledger.open(rundir.arm_dir(path, arm, seed) / rundir.LEDGER) as ledger:
+            closed = ledger.last_closed()
+    if closed is None or closed.round_num != rounds:
+        raise rundir.RunError(f"{run_dir}: {arm}, seed {seed} cannot be replayed to round {rounds}; restore its files")
+    return closed.model
+
+
+def _in_memory(experiment: Experiment, arm: str, seed: int, rounds: int, evaluation: dict[str, Any]) -> Experiment:
     """Return one arm and seed of an experiment, without boards, brokers and faults, and with as many rounds as it has."""
     source: dict[str, Any] = copy.deepcopy(experiment.source)
     body = "native" if "native" in body_names() else "numpy"
@@ -113,8 +136,8 @@ def _in_memory(experiment: Experiment, arm: str, seed: int, recorded: _Recorded)
         source["arms"][arm].pop("link", None)
         source["arms"][arm].pop("evaluation", None)
     source.pop("link", None)
-    source["evaluation"] = _evaluation(experiment.arms[arm].evaluation, recorded.arithmetic)
-    return parse_experiment({**source, "seeds": [seed], "rounds": len(recorded.rows)})
+    source["evaluation"] = evaluation
+    return parse_experiment({**source, "seeds": [seed], "rounds": rounds})
 
 
 def _evaluation(asked: Evaluation, arithmetic: str) -> dict[str, Any]:

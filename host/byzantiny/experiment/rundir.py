@@ -22,6 +22,7 @@ CONFIG = "experiment.json"
 MANIFEST = "manifest.json"
 LEDGER = "ledger.sqlite"
 ROUNDS = "rounds.jsonl"
+START = "start.json"
 
 
 class RunError(ByzantinyError):
@@ -57,7 +58,7 @@ def discard_unbegun(run_dir: Path) -> None:
     """Remove the directory of a run that came to nothing; nothing is touched once a round was opened."""
     if has_begun(run_dir):
         return
-    for path in [*run_dir.glob("arms/*/*/*"), run_dir / CONFIG, run_dir / MANIFEST]:
+    for path in [*run_dir.glob("arms/*/*/*"), run_dir / CONFIG, run_dir / MANIFEST, run_dir / START]:
         path.unlink(missing_ok=True)
     for folder in [*run_dir.glob("arms/*/*"), *run_dir.glob("arms/*"), run_dir / "arms", run_dir]:
         with suppress(OSError):  # whatever else is in it is not ours

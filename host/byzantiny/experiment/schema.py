@@ -135,6 +135,13 @@ class Evaluation(_Table, frozen=True, kw_only=True):
     """Of the last model, every number of bits in every arithmetic; none: in the one in force."""
 
 
+class Model(_Table, frozen=True, kw_only=True):
+    """What the first round begins with; without a start the seed draws it."""
+
+    start: str | None = None
+    """A file that `byzantiny model import` wrote; it is copied into the run directory, and its hash pinned."""
+
+
 class RunConfig(_Table, frozen=True, kw_only=True):
     """One arm, fully resolved."""
 
@@ -149,6 +156,7 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     )
     keep_updates: bool = False
     training: Training = Training()
+    model: Model = Model()
     grid: Grid = Grid()
     partition: Partition = Partition()
     round: Round = Round()

@@ -77,7 +77,7 @@ def step_exponents(network: Network, model: ArrayLike, bits: int) -> tuple[int, 
         raise InvalidValueError(f"{bits} bits a weight: choose from {LEAST_BITS} to {MOST_BITS}; the device's have 8")
     real = as_real(network.layout, model)
     return tuple(
-        _best_exponent(real[where], bits) if spec.dtype == "int16" else spec.frac
+        best_exponent(real[where], bits) if spec.dtype == "int16" else spec.frac
         for spec, where in zip(network.layout.tensors, network.layout.slices, strict=True)
     )
 
@@ -173,13 +173,23 @@ def bits_table(
     return rows
 
 
-def _best_exponent(real: Floats, bits: int) -> int:
+def best_exponent(real: Floats, bits: int) -> int:
+    """Return s of one kernel's real values: of the steps 2^0 .. 2^-6 the one of least squared error, the finest of equals."""
     errors = [float(((np.ldexp(_levels(real, s, bits), -s) - real) ** 2).sum()) for s in range(WEIGHT_FRAC, -1, -1)]
     return WEIGHT_FRAC - int(np.argmin(errors))
 
 
+def most_level(s: int, bits: int) -> int:
+    """Return L: the largest level of `bits` bits at step 2^-s that an int8 weight can hold.
+
+    >>> most_level(6, 8), most_level(3, 4), most_level(0, 4)
+    (127, 7, 1)
+    """
+    return min((1 << (bits - 1)) - 1, math.floor(math.ldexp(WEIGHT_LIMIT, s - WEIGHT_FRAC)))
+
+
 def _levels(real: Floats, s: int, bits: int) -> Floats:
-    most = min((1 << (bits - 1)) - 1, math.floor(math.ldexp(WEIGHT_LIMIT, s - WEIGHT_FRAC)))
+    most = most_level(s, bits)
     return np.asarray(np.clip(np.floor(np.ldexp(real, s) + 0.5), -most, most))
 
 
