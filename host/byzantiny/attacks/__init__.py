@@ -14,7 +14,7 @@ from byzantiny.attacks.base import (
     AttackWarning,
     DataAttack,
     Knowledge,
-    OffersProbes,
+    Measured,
     UpdateAttack,
     craft,
 )
@@ -52,7 +52,7 @@ __all__ = [
     "DataAttack",
     "Knowledge",
     "LabelFlip",
-    "OffersProbes",
+    "Measured",
     "SignFlip",
     "SteerGrid",
     "UpdateAttack",

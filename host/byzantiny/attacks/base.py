@@ -130,7 +130,7 @@ class DataAttack(Protocol):
 
 
 @runtime_checkable
-class OffersProbes(Protocol):
+class Measured(Protocol):
     """What a targeted attack has beside its own method: the inputs by which its success is measured."""
 
     def probes(

@@ -221,6 +221,8 @@ class _Progress:
                 seed=row.seed,
                 outcome=row.outcome,
                 reason=row.reason,
+                exported=row.accuracy_exported,
+                asr=row.asr if row.asr_exported is None else row.asr_exported,
             )
         )
 

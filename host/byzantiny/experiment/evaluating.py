@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from byzantiny.attacks import OffersProbes
+from byzantiny.attacks import Measured
 from byzantiny.experiment.cast import Cast, make_attack
 from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
 from byzantiny.records import AxisScore, Evaluated, LastEvaluation
@@ -81,7 +81,7 @@ def probes_of(run: RunConfig, seed: int, task: Task) -> Probes | None:
         ConfigError: probes that are no questions to the task's network.
     """
     attack = make_attack(run)
-    if attack is None or not run.attack.byzantine or not isinstance(attack, OffersProbes):
+    if attack is None or not run.attack.byzantine or not isinstance(attack, Measured):
         return None
     rng = rng_for(seed, Stream.ATTACK, round_num=PROBES_ROUND)
     offered = attack.probes(task.test_x, task.test_y, task.classes, rng)

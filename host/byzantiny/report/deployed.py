@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from byzantiny.records import RoundRow
-from byzantiny.report.arms import ArmSummary
 from byzantiny.report.run import Run
 from byzantiny.report.statistics import last_tenth
 from byzantiny.report.text import printable
@@ -82,9 +81,9 @@ def asr_floor(run: Run, arm: str) -> Floor | None:
     return Floor(math.fsum(rates) / len(rates), "the untrained first model") if rates else None
 
 
-def probed(run: Run, arms: Sequence[ArmSummary]) -> list[str]:
+def probed(run: Run) -> list[str]:
     """The names of the arms whose attack has probes."""
-    return [arm.info.name for arm in arms if figure_of(run, arm.info.name, asr_of) is not None]
+    return [arm.name for arm in run.arms if figure_of(run, arm.name, asr_of) is not None]
 
 
 def answered_by(run: Run) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ def forms_table(run: Run, arms: Sequence[ArmSummary]) -> Table:
 
 def asr_table(run: Run, arms: Sequence[ArmSummary]) -> Table:
     """Attack success of the three forms, last tenth of the rounds, beside the floor; empty where no attack has probes."""
-    names, rows = deployed.probed(run, arms), []
+    names, rows = deployed.probed(run), []
     for arm in arms:
         name = arm.info.name
         if name not in names:
