@@ -167,7 +167,7 @@ def quantize(
         )
     if not json:
         table = Table(title=f"{source.title}: {models.metric_of(source).title} by bits a weight", title_justify="left")
-        for column in ("training", "bits", "float", "integer", "exported", "weights, packed (modelled)"):
+        for column in ("training", "bits", "float", "integer", "exported", "packed weights"):
             table.add_column(column, justify="left" if column == "training" else "right")
         for training, row in rows:
             scores = (f"{100 * value:.1f} %" for value in (row.float_score, row.integer_score, row.exported_score))

@@ -136,8 +136,10 @@ def main() -> int:
     os.dup2(2, 1)  # TensorFlow prints to standard output
     with np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as archive:
         trained = train(dict(archive))
+    saved = io.BytesIO()  # NumPy asks a file for its position, which a pipe has not
+    np.save(saved, trained)
     with os.fdopen(out, "wb") as stream:
-        np.save(stream, trained)
+        stream.write(saved.getvalue())
     return 0
 
 
