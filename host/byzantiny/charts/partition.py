@@ -15,6 +15,8 @@ COLUMNS = 2
 NUMBERED_ROWS, NUMBERED_CLASSES = 24, 12
 """Above either a cell has no room for its number, nor a row for its client's name."""
 MOST_HEIGHT, ROW = 480, 17
+MOST_DRAWN = 1000
+"""Clients a panel is drawn for; beyond, a row is less than a pixel."""
 EMPTY = {"light": "#f4f5f7", "dark": "#1d2126"}
 
 

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from byzantiny.charts.partition import Panel, Row, partition_chart
+from byzantiny.charts.partition import MOST_DRAWN, Panel, Row, partition_chart
 from byzantiny.charts.style import Spec, Theme
 from byzantiny.cli.study import finish, say_where, study
-from byzantiny.experiment.config import load_experiment
+from byzantiny.experiment.config import ConfigError, load_experiment
 from byzantiny.experiment.data import open_task
 from byzantiny.experiment.holdings import Division, Holding, divisions, record
 from byzantiny_models.drift import UNIT
@@ -33,6 +33,10 @@ def show_partition(
     with study("partition", json=json, out=out):
         task = open_task(experiment)
         found = divisions(experiment, task, arm=arm, seed=seed)
+    if out is not None and len(found[0].clients) > MOST_DRAWN:
+        raise ConfigError(
+            f"--out {out}: {len(found[0].clients)} clients; a picture shows at most {MOST_DRAWN}, --json has them all"
+        )
     chosen = experiment.base.seeds[0] if seed is None else seed
     title = f"{task.name}: who holds what"
     subtitle = f"{len(task.train_y):,} training samples, {len(found[0].clients)} clients, seed {chosen}"
