@@ -47,10 +47,10 @@ oldest: $(BIN)/python  ## the arithmetic again with the oldest NumPy that is sup
 	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout pytest-xdist hypothesis
 	@$(VENV)-oldest/bin/python -m pytest -q -n auto --dist worksteal tests/models tests/kernels tests/aggregators tests/federation tests/wire tests/parity/test_oracle.py models
 
-tensorflow: $(BIN)/python  ## the templates of the deployed models again, built by Keras and TensorFlow (600 MB)
+tensorflow: $(BIN)/python  ## what needs Keras and TensorFlow: templates again, Keras files, quantization-aware training (600 MB)
 	@test -x $(VENV)-tensorflow/bin/python || $(PYTHON) -m venv $(VENV)-tensorflow
 	@$(VENV)-tensorflow/bin/python -m pip --disable-pip-version-check -q install -e '.[data,tensorflow]' tflite pytest pytest-timeout hypothesis
-	@$(VENV)-tensorflow/bin/python -m pytest -q -m tensorflow tests/models
+	@$(VENV)-tensorflow/bin/python -m pytest -q -m tensorflow tests/models tests/cli/test_model.py tests/examples $(ARGS)
 
 check: $(VENV)/.test  ## lint, types, layers, generated files
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from typing import Any
 
 from byzantiny.attacks import load_attacks
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
-from byzantiny.experiment.shares import hash_shares, share_out
+from byzantiny.experiment.shares import Share, hash_shares, share_out
 from byzantiny.suggest import unknown_name
 from byzantiny_models import datasets
 from byzantiny_models.rng import Stream, rng_for
@@ -27,6 +27,8 @@ class Role:
     dataset: bytes
     samples: int
     byzantine: bool
+    share: Share
+    """Its training samples, as dealt and as its device shows them: before an attack touched them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
         if poisons_data and client_id in liars:
             x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
         blob = datasets.pack(x, y, task.network.classes)  # a task may have fewer labels than its network has outputs
-        roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars))
+        secret = secret_of(seed, client_id)
+        roles.append(Role(client_id, group, secret, blob, len(y), client_id in liars, share))
     return Cast(tuple(roles), attack, poisons_data, hash_shares(shares))
 
 
