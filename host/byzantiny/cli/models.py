@@ -30,7 +30,7 @@ from byzantiny_models.inference import forward
 from byzantiny_models.metrics import score
 from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.starts import MOST_BYTES, pack_start, read_start
-from byzantiny_models.tasks import TASKS, Task, load_task
+from byzantiny_models.tasks import Task, load_tasks
 
 CHECKED_SAMPLES = 1000
 """Of the test set, that an export must answer before it is written; and 200 random ones."""
@@ -95,9 +95,10 @@ class ImportedModel:
 
 def known_task(name: str) -> Task:
     """Return a task. Raises ConfigError naming the nearest, MissingDependencyError."""
-    if name not in TASKS:
-        raise ConfigError(unknown_name("task", name, TASKS))
-    return load_task(name)
+    tasks = load_tasks()
+    if name not in tasks:
+        raise ConfigError(unknown_name("task", name, tasks))
+    return tasks[name]()
 
 
 def open_source(
