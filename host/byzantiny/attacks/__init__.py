@@ -37,6 +37,13 @@ from byzantiny.attacks.quantized.low_bit_collapse import LowBitCollapse
 from byzantiny.attacks.quantized.lsb_budget import LSBBudget
 from byzantiny.attacks.quantized.saturation_pinning import SaturationPinning
 from byzantiny.attacks.quantized.steer_grid import SteerGrid
+from byzantiny.attacks.targeted.alternating_minimisation import AlternatingMinimisation
+from byzantiny.attacks.targeted.constrain_and_scale import ConstrainAndScale
+from byzantiny.attacks.targeted.model_replacement import ModelReplacement
+from byzantiny.attacks.targeted.multi_party import MultiParty
+from byzantiny.attacks.targeted.neurotoxin import Neurotoxin
+from byzantiny.attacks.targeted.pgd_backdoor import PGDBackdoor
+from byzantiny.attacks.targeted.split_update import SplitUpdate
 from byzantiny.attacks.untargeted.agr_tailored import AGRTailored
 from byzantiny.attacks.untargeted.alie import ALIE
 from byzantiny.attacks.untargeted.boost import Boost
@@ -89,6 +96,14 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
     "sign-flip": SignFlip,
     "xfed": XFED,
     "zero": Zero,
+    # targeted
+    "alternating-minimisation": AlternatingMinimisation,
+    "constrain-and-scale": ConstrainAndScale,
+    "model-replacement": ModelReplacement,
+    "multi-party": MultiParty,
+    "neurotoxin": Neurotoxin,
+    "pgd-backdoor": PGDBackdoor,
+    "split-update": SplitUpdate,
     # quantized
     "bit-flip": BitFlip,
     "directed-rounding": DirectedRounding,
@@ -119,6 +134,7 @@ __all__ = [
     "NIST",
     "XFED",
     "AGRTailored",
+    "AlternatingMinimisation",
     "Attack",
     "AttackContext",
     "AttackError",
@@ -128,6 +144,7 @@ __all__ = [
     "BitFlip",
     "Boost",
     "ChosenInput",
+    "ConstrainAndScale",
     "Constrained",
     "DataAttack",
     "DirectedRounding",
@@ -147,14 +164,19 @@ __all__ = [
     "Mimic",
     "MinMax",
     "MinSum",
+    "ModelReplacement",
+    "MultiParty",
+    "Neurotoxin",
     "OptimalALIE",
     "OptimalIPM",
+    "PGDBackdoor",
     "Place",
     "PoisonedFL",
     "Samples",
     "Saturate",
     "SaturationPinning",
     "SignFlip",
+    "SplitUpdate",
     "SteerGrid",
     "UpdateAttack",
     "Zero",
