@@ -36,9 +36,13 @@ def median(codes: NDArray[np.int8]) -> NDArray[np.float64]:
     return np.asarray(np.median(codes, axis=0), dtype=np.float64)
 
 
-def contexts() -> Iterator[Callable[[], AttackContext]]:
-    """Yield makers of equal contexts: wide codes, a coarse grid, an L2 bound, rows that are all alike, saturated ones."""
-    for spread, middle, bound in ((40.0, 9.0, 0), (0.7, 0.3, 0), (5.0, 2.0, 60), (0.0, 5.0, 0), (0.0, 127.0, 0)):
+CASES = ((5.0, 2.0, 60), (0.7, 0.3, 0), (40.0, 9.0, 0), (0.0, 5.0, 0), (0.0, 127.0, 0))
+"""Spread and mean of the honest codes, and the L2 bound: a bound, a coarse grid, wide codes, rows all alike, saturated ones."""
+
+
+def contexts(*, few: bool = False) -> Iterator[Callable[[], AttackContext]]:
+    """Yield makers of equal contexts; `few` is for attacks that train in each."""
+    for spread, middle, bound in CASES[: 2 if few else None]:
         yield partial(_context, spread, middle, bound)
 
 

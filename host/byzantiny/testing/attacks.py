@@ -83,7 +83,8 @@ def check_attack(factory: Callable[[], Attack]) -> None:
 
 
 def _check_update_attack(factory: Callable[[], UpdateAttack]) -> None:
-    for make in contexts():
+    trains = "training" in factory().info.needs
+    for make in contexts(few=trains):
         attack, context = factory(), make()
         rows = _crafted(attack, context)
         hold(rows.shape == (context.f, D), attack.name, "result", f"rows of {rows.shape}")
@@ -103,9 +104,17 @@ def _check_update_attack(factory: Callable[[], UpdateAttack]) -> None:
         _check_needs(attack, make)
         if attack.info.idle:
             idle = _crafted(replace(attack, **{attack.info.idle: 0}), make())  # type: ignore[type-var]
-            honest: Any = make().own if "unrounded" not in attack.info.needs else make().unrounded
-            same = np.array_equal(quantize_rows(idle), quantize_rows(honest))
+            same = any(np.array_equal(quantize_rows(idle), quantize_rows(rows)) for rows in _honest(attack, make()))
             hold(same, attack.name, "idle", f"{attack.info.idle} = 0 is not the honest update")
+
+
+def _honest(attack: UpdateAttack, context: AttackContext) -> list[Any]:
+    """Return what counts as honest: the own updates; for who knows more, also the mean of what it knows."""
+    assert context.own is not None
+    rows: list[Any] = [context.unrounded if "unrounded" in attack.info.needs else context.own]
+    if attack.knowledge != "own":
+        rows.append(np.tile(context.known(attack.name, attack.knowledge).mean(axis=0), (context.f, 1)))
+    return rows
 
 
 def _crafted(attack: UpdateAttack, context: AttackContext) -> Any:
@@ -219,10 +228,15 @@ def _bytes(value: Any) -> Any:
 def _check_data_attack(factory: Callable[[], DataAttack]) -> None:
     attack, (x, y) = factory(), SAMPLES()
     kept_x, kept_y, moved = x.copy(), y.copy(), generators()
+    x.setflags(write=False), y.setflags(write=False)
     try:
         results = [poison(factory(), x, y, CLASSES, np.random.default_rng(1), place()) for _ in range(2)]
     except AttackError as error:
         raise ContractError(attack.name, "result", str(error)) from error
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise ContractError(attack.name, "input", f"it writes to its data: {error}") from error
+        raise
     hold(np.array_equal(x, kept_x), attack.name, "input", "it changed its samples")
     hold(np.array_equal(y, kept_y), attack.name, "input", "it changed its labels")
     hold(generators() == moved, attack.name, "randomness", "a global generator has moved; draw from `rng`")

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.attacks.base import AttackContext, AttackInfo
-from byzantiny.attacks.checks import require_choice, require_count, require_share
+from byzantiny.attacks.checks import require_choice, require_count
 from byzantiny.attacks.local import Schedule, Workshop
-from byzantiny.attacks.targeted.planted import CHOSEN_TAGS, Planted, generators_of
+from byzantiny.attacks.targeted.planted import CHOSEN_TAGS, Planted, generators_of, require_pull
 from byzantiny.attacks.untargeted.past import last_change
 
 
@@ -57,7 +57,7 @@ class AlternatingMinimisation(Planted):
         Planted.__post_init__(self)
         require_count(self.name, "rounds", self.rounds, 1)
         require_count(self.name, "stealth", self.stealth, 1)
-        require_share(self.name, "rho", self.rho, 0.0, 1e6)
+        require_pull(self.name, self.rate, self.rho)
         require_choice(self.name, "estimate", self.estimate, ("last", "own"))
 
     def craft(self, context: AttackContext) -> NDArray[np.float64]:

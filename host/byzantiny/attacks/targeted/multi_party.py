@@ -18,7 +18,7 @@ from byzantiny.attacks.base import AttackContext, AttackInfo, Knowledge
 from byzantiny.attacks.checks import require_choice, require_share
 from byzantiny.attacks.geometry import mean
 from byzantiny.attacks.local import Workshop
-from byzantiny.attacks.targeted.planted import CHOSEN_TAGS, Planted
+from byzantiny.attacks.targeted.planted import CHOSEN_TAGS, Planted, require_pull
 from byzantiny.attacks.untargeted.past import last_change
 from byzantiny_models.float_gradients import gradients, scaled_inputs
 
@@ -61,7 +61,7 @@ class MultiParty(Planted):
     def __post_init__(self) -> None:
         Planted.__post_init__(self)
         require_share(self.name, "accuracy", self.accuracy, 0.0, 1e6)
-        require_share(self.name, "rho", self.rho, 0.0, 1e6)
+        require_pull(self.name, self.rate, self.rho)
         require_choice(self.name, "sees", self.sees, ("colluding", "omniscient"))
 
     @property

@@ -123,3 +123,16 @@ class Planted:
 def generators_of(context: AttackContext) -> list[np.random.Generator]:
     """Return a generator for each attacker, so that what one draws does not depend on the others."""
     return context.rng.spawn(context.f)
+
+
+def require_pull(attack: str, rate: float, rho: float) -> None:
+    """Raise unless a step of SGD with the pull `rho` towards the honest ends nearer to them than it began.
+
+    Raises:
+        AttackError: a rho below 0, or a rate times rho of 1 or more, which overshoots.
+    """
+    require_share(attack, "rho", rho, 0.0, 1e6)
+    if rate * rho >= 1:
+        raise AttackError(
+            f"{attack}: rate * rho is {rate * rho:g}; it must be below 1, or the pull overshoots; lower either"
+        )

@@ -16,7 +16,7 @@ from byzantiny.attacks.base import AttackContext, AttackInfo, Knowledge
 from byzantiny.attacks.checks import require_share
 from byzantiny.attacks.geometry import mean
 from byzantiny.attacks.targeted.multi_party import MultiParty
-from byzantiny.attacks.targeted.planted import CHOSEN_TAGS, Planted
+from byzantiny.attacks.targeted.planted import CHOSEN_TAGS, Planted, require_pull
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class SplitUpdate(Planted):
         Planted.__post_init__(self)
         require_share(self.name, "diversity", self.diversity, 0.0, 100.0)
         require_share(self.name, "accuracy", self.accuracy, 0.0, 1e6)
-        require_share(self.name, "rho", self.rho, 0.0, 1e6)
+        require_pull(self.name, self.rate, self.rho)
 
     @property
     def knowledge(self) -> Knowledge:
