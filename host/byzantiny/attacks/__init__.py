@@ -23,11 +23,14 @@ from byzantiny.attacks.base import (
     poison,
 )
 from byzantiny.attacks.card import ACCESS, ATLAS, NEEDS, NIST
+from byzantiny.attacks.data.back_gradient import BackGradient
 from byzantiny.attacks.data.backdoor import Backdoor
 from byzantiny.attacks.data.chosen_input import ChosenInput
 from byzantiny.attacks.data.dba import DBA
 from byzantiny.attacks.data.edge_case import EdgeCase
+from byzantiny.attacks.data.feature_collision import FeatureCollision
 from byzantiny.attacks.data.feature_noise import FeatureNoise
+from byzantiny.attacks.data.generated import Generated
 from byzantiny.attacks.data.injection import Injection
 from byzantiny.attacks.data.label_flip import LabelFlip
 from byzantiny.attacks.deployed import deployed
@@ -68,11 +71,14 @@ from byzantiny.updates.rules import load_zoo
 
 ATTACKS: dict[str, Callable[..., Attack]] = {
     # data
+    "back-gradient": BackGradient,
     "backdoor": Backdoor,
     "chosen-input": ChosenInput,
     "dba": DBA,
     "edge-case": EdgeCase,
+    "feature-collision": FeatureCollision,
     "feature-noise": FeatureNoise,
+    "generated": Generated,
     "injection": Injection,
     "label-flip": LabelFlip,
     # untargeted
@@ -140,6 +146,7 @@ __all__ = [
     "AttackError",
     "AttackInfo",
     "AttackWarning",
+    "BackGradient",
     "Backdoor",
     "BitFlip",
     "Boost",
@@ -152,8 +159,10 @@ __all__ = [
     "EdgeCase",
     "FangKrum",
     "FangTrimmed",
+    "FeatureCollision",
     "FeatureNoise",
     "Gaussian",
+    "Generated",
     "Injection",
     "Knowledge",
     "LSBBudget",

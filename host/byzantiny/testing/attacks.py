@@ -228,7 +228,8 @@ def _bytes(value: Any) -> Any:
 def _check_data_attack(factory: Callable[[], DataAttack]) -> None:
     attack, (x, y) = factory(), SAMPLES()
     kept_x, kept_y, moved = x.copy(), y.copy(), generators()
-    x.setflags(write=False), y.setflags(write=False)
+    x.setflags(write=False)
+    y.setflags(write=False)
     try:
         results = [poison(factory(), x, y, CLASSES, np.random.default_rng(1), place()) for _ in range(2)]
     except AttackError as error:
