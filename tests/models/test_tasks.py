@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzantiny_models import tasks
 from byzantiny_models.errors import InvalidValueError, MissingDependencyError
-from byzantiny_models.tasks import TASKS, load_task, split_stratified
+from byzantiny_models.tasks import TASKS, library, load_task, split_stratified
 
 
 def test_digits_has_the_documented_shape_and_range():
@@ -50,8 +49,8 @@ def test_an_unknown_task_is_refused_by_name():
 
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    monkeypatch.setitem(TASKS, "digits", tasks._digits.__wrapped__)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(TASKS, "digits", library.digits.__wrapped__)
     with pytest.raises(MissingDependencyError, match=r"pip install 'byzantiny\[data\]'"):
         load_task("digits")
 

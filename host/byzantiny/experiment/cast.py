@@ -30,6 +30,8 @@ class Role:
     dataset: bytes
     samples: int
     byzantine: bool
+    share: npt.NDArray[np.int64]
+    """Its training samples' indices, as dealt: before an attack touched them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
         if poisons_data and client_id in liars:
             x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
         blob = datasets.pack(x, y, task.classes)
-        roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars))
+        roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars, share))
     return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares))
 
 
