@@ -99,11 +99,6 @@ def make_attack(run: RunConfig) -> Any:
         attack = factory(**run.attack.params)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"attack {run.attack.name}: {error}") from error
-    if not hasattr(attack, "poison") and attack.knowledge != "own":
-        raise ConfigError(
-            f"attack {run.attack.name} with knowledge {attack.knowledge!r}: a relay knows its own body's update and no"
-            " other; choose an attack, or parameters, that need no more"
-        )
     if hasattr(attack, "poison") and run.attack.start_round > 1:
         raise ConfigError(
             f"attack.start_round = {run.attack.start_round}: {run.attack.name} poisons the data a device"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
+from byzantiny.experiment.adversary import check_adversary, make_adversary
 from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.config import ConfigError, Experiment
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
@@ -42,6 +43,8 @@ class Engine:
     command: tuple[str, ...] = ()
     cohorts: Mapping[tuple[str, int], Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
     """Replays: (arm, seed) -> round -> the clients whose updates were accepted."""
+    known: Mapping[tuple[str, int], Mapping[int, Sequence[str]]] = field(default_factory=dict)
+    """Replays: (arm, seed) -> round -> the clients whose codes the adversary knew, where not all were in."""
 
     def run(self, experiment: Experiment, run_dir: Path) -> list[Final]:
         """Run whatever `run_dir` does not hold yet; its config must be this experiment's.
@@ -62,6 +65,7 @@ class Engine:
                 return [final for final in held if final is not None]
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, network.layout)
+            check_adversary(arm, run, network.layout)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
@@ -109,7 +113,18 @@ class Engine:
             stack.callback(rundir.export, folder, ledger)
             closed = ledger.last_closed()
             first = 1 if closed is None else closed.round_num + 1
-            setting = Setting(network.name, network.layout, stage.broker, name, self.entropy, first)
+            setting = Setting(
+                network.name,
+                network.layout,
+                stage.broker,
+                name,
+                self.entropy,
+                adversary=make_adversary(run, cast, network.layout),
+                folder=folder,
+                known=self.known.get((arm, seed)),
+                notice=lambda text: self.listener(Notice(text)),
+                first_round=first,
+            )
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
@@ -152,6 +167,7 @@ class Engine:
             links=world.links,
             wake=world.wake,
             poll_s=world.poll_s,
+            witness=world.witness,
             cohorts=self.cohorts.get(which),
         )
 

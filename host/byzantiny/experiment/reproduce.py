@@ -17,6 +17,7 @@ from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Experiment, parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Listener
+from byzantiny.fleet import HubStore
 from byzantiny.ledger import Ledger
 
 
@@ -40,6 +41,7 @@ class Reproduction:
 class _Recorded:
     models: dict[int, str]
     cohorts: dict[int, tuple[str, ...]]
+    known: dict[int, list[str]]
 
 
 def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
@@ -63,7 +65,8 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
                 continue
             again = _in_memory(experiment, arm, seed, len(before.models))
             path = rundir.create(Path(folder), f"{arm}-{seed}", again)
-            Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
+            which = (arm, seed)
+            Engine(listener, cohorts={which: before.cohorts}, known={which: before.known}).run(again, path)
             now = _read(rundir.arm_dir(path, arm, seed)).models
             for round_num in sorted(now):
                 if before.models.get(round_num) != now[round_num]:
@@ -95,4 +98,5 @@ def _read(folder: Path) -> _Recorded:
     return _Recorded(
         models={int(row["round_num"]): str(row["model_sha256"]) for row in rows},
         cohorts={number: tuple(sorted(ids)) for number, ids in accepted.items()},
+        known=HubStore(folder).partial(),
     )
