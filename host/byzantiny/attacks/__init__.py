@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from byzantiny.attacks.alie import ALIE
 from byzantiny.attacks.base import (
+    ALONE,
     KNOWLEDGE,
     Attack,
     AttackContext,
     AttackError,
     AttackInfo,
     AttackWarning,
+    Constrained,
     DataAttack,
     Knowledge,
+    Measured,
+    Place,
+    Samples,
     UpdateAttack,
     craft,
+    poison,
 )
-from byzantiny.attacks.ipm import IPM
-from byzantiny.attacks.label_flip import LabelFlip
-from byzantiny.attacks.sign_flip import SignFlip
-from byzantiny.attacks.steer_grid import SteerGrid
+from byzantiny.attacks.card import ACCESS, ATLAS, NEEDS, NIST
+from byzantiny.attacks.data.label_flip import LabelFlip
+from byzantiny.attacks.quantized.steer_grid import SteerGrid
+from byzantiny.attacks.untargeted.alie import ALIE
+from byzantiny.attacks.untargeted.ipm import IPM
+from byzantiny.attacks.untargeted.sign_flip import SignFlip
 from byzantiny.updates.rules import load_zoo
 
 ATTACKS: dict[str, Callable[..., Attack]] = {
@@ -39,21 +46,31 @@ def load_attacks() -> dict[str, Callable[..., Attack]]:
 
 
 __all__ = [
+    "ACCESS",
     "ALIE",
+    "ALONE",
+    "ATLAS",
     "ATTACKS",
     "IPM",
     "KNOWLEDGE",
+    "NEEDS",
+    "NIST",
     "Attack",
     "AttackContext",
     "AttackError",
     "AttackInfo",
     "AttackWarning",
+    "Constrained",
     "DataAttack",
     "Knowledge",
     "LabelFlip",
+    "Measured",
+    "Place",
+    "Samples",
     "SignFlip",
     "SteerGrid",
     "UpdateAttack",
     "craft",
     "load_attacks",
+    "poison",
 ]
