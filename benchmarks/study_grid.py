@@ -158,7 +158,7 @@ def simulate(table: dict, seed: int) -> Outcome:
             run.training.lr_shift, shifts,
         )  # fmt: skip
         own = {clients.names[i]: codes[i].copy() for i in liars}
-        crafted = craft_round(AdversaryPlan(cast.attack), Scene(offer, layout, state.model), {}, own, n=len(codes))
+        crafted = craft_round(AdversaryPlan(cast.attack), Scene(offer, layout, state.model), {}, own)
         for i in liars:
             codes[i] = crafted.codes[clients.names[i]]
         batch = UpdateBatch.from_rows(codes, layout, shifts, clients.names)

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
 from byzantiny.attacks import KNOWLEDGE, AttackError, AttackWarning
-from byzantiny.experiment.cast import Cast, make_attack
+from byzantiny.experiment.cast import Cast, chosen_of, make_attack
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.resolve import make_federation, make_plan
 from byzantiny.fleet.adversary import AdversaryPlan, Scene, craft_rows_of
 from byzantiny.updates import quantize_rows
 from byzantiny.wire.messages import Offer
-from byzantiny_models.networks import Layout
+from byzantiny_models import datasets
+from byzantiny_models.networks import Layout, Network
+from byzantiny_models.tasks import Task
 
 _TRIAL_HONEST = 8
 """Made-up honest rows of a trial, where an experiment has more."""
 
 
-def make_adversary(run: RunConfig, cast: Cast, layout: Layout) -> AdversaryPlan | None:
+def make_adversary(run: RunConfig, cast: Cast, network: Network) -> AdversaryPlan | None:
     """Return what the Byzantine clients do beyond training on their data; None where there is no such thing."""
     if cast.attack is None or cast.poisons_data or not cast.byzantine:
         return None
-    return _plan(run, cast.attack, layout)
+    data = {role.client_id: datasets.unpack(role.dataset)[:2] for role in cast.roles if role.byzantine}
+    return replace(_plan(run, cast.attack, network.layout), network=network, data=data, chosen=cast.chosen)
 
 
-def check_adversary(arm: str, run: RunConfig, layout: Layout) -> None:
+def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
     """Craft once from made-up updates, so that an attack that cannot work here is refused before a round.
 
     Raises:
         ConfigError: knowledge that the experiment does not grant, or an attack that refuses n, f or the network.
     """
-    attack = make_attack(run)
+    attack, layout = make_attack(run), task.network.layout
     liars = run.attack.byzantine if isinstance(run.attack.byzantine, int) else len(run.attack.byzantine)
     n = run.round.cohort or len(run.client_ids())
     if attack is None or not liars:
@@ -51,7 +55,9 @@ def check_adversary(arm: str, run: RunConfig, layout: Layout) -> None:
         return
     f = max(1, min(liars, round(liars * n / len(run.client_ids()))))
     try:
-        _trial(_plan(run, attack, layout), run, layout, max(n, f + 1), f)
+        chosen = chosen_of(attack, run.seeds[0], task)
+        plan = replace(_plan(run, attack, layout), network=task.network, chosen=chosen)
+        _trial(plan, run, task, max(n, f + 1), f)
     except AttackError as error:
         raise ConfigError(
             f"arms.{arm}: {run.attack.name} fails on a trial round of made-up updates: {error}"
@@ -68,13 +74,14 @@ def _plan(run: RunConfig, attack: object, layout: Layout) -> AdversaryPlan:
     )
 
 
-def _trial(plan: AdversaryPlan, run: RunConfig, layout: Layout, n: int, f: int) -> None:
-    rng = np.random.default_rng(0)
+def _trial(plan: AdversaryPlan, run: RunConfig, task: Task, n: int, f: int) -> None:
+    rng, layout = np.random.default_rng(0), task.network.layout
     ids = [f"c{i:05d}" for i in range(n)]
     honest = {name: rng.integers(-5, 6, layout.d).astype(np.int8) for name in ids[f:][:_TRIAL_HONEST]}
     if n - f <= _TRIAL_HONEST or plan.defence is not None:
         honest = {name: rng.integers(-5, 6, layout.d).astype(np.int8) for name in ids[f:]}
     own = {name: rng.integers(-5, 6, layout.d).astype(np.int8) for name in ids[:f]}
+    data = {name: (task.train_x[i : i + 8], task.train_y[i : i + 8]) for i, name in enumerate(own)}
     numbers = make_plan(run, "", run.seeds[0], layout)
     model = np.zeros(layout.d, dtype=np.int32)
     nothing = bytes(32)
@@ -91,7 +98,8 @@ def _trial(plan: AdversaryPlan, run: RunConfig, layout: Layout, n: int, f: int) 
         lr_shift=numbers.lr_shift,
         shifts=numbers.shifts,
     )
-    scene = Scene(offer, layout, model, [model] * (offer.round_num - 1) if plan.history else None)
+    history = [model] * (offer.round_num - 1) if plan.history else None
+    scene = Scene(offer, layout, model, history, tuple(ids), tuple(own))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AttackWarning)  # the run itself will say it
-        craft_rows_of(plan, scene, honest, own, n, quantize_rows)
+        craft_rows_of(replace(plan, data=data), scene, honest, own, quantize_rows)

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from byzantiny.attacks import load_attacks
+from byzantiny.attacks.base import Measured, Place, Samples, poison
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
 from byzantiny.suggest import unknown_name
 from byzantiny_models import datasets, partitions
+from byzantiny_models.networks import initial_model
 from byzantiny_models.rng import Stream, rng_for
 from byzantiny_models.tasks import Task
 
@@ -40,6 +42,8 @@ class Cast:
     attack: Any
     poisons_data: bool
     partition_sha256: str
+    chosen: Samples | None = None
+    """The inputs that a targeted attack is measured on, and the labels that they are to get."""
 
     @property
     def byzantine(self) -> list[str]:
@@ -52,16 +56,31 @@ def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
     members = run.members()
     shares = _split(run, seed, task, len(members))
     attack = make_attack(run)
-    liars = set(byzantine_ids(run, seed)) if attack is not None else set()
+    liars = sorted(byzantine_ids(run, seed), key=str.encode) if attack is not None else []
     poisons_data = attack is not None and hasattr(attack, "poison")
+    chosen = chosen_of(attack, seed, task) if liars else None
+    start = initial_model(task.network, seed) if poisons_data and liars else None
     roles = []
     for (client_id, group), share in zip(members, shares, strict=True):
         x, y = task.train_x[share], task.train_y[share]
         if poisons_data and client_id in liars:
-            x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
+            place = Place(liars.index(client_id), len(liars), task.network, start, chosen)
+            x, y = poison(attack, x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id), place)
         blob = datasets.pack(x, y, task.classes)
         roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars))
-    return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares))
+    return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares), chosen)
+
+
+PROBES_ROUND = (1 << 32) - 1
+"""No round has this number: the probes' draw is nobody else's."""
+
+
+def chosen_of(attack: Any, seed: int, task: Task) -> Samples | None:
+    """Return the probes of a targeted attack, made of test samples; None where it has none."""
+    if not isinstance(attack, Measured):
+        return None
+    rng = rng_for(seed, Stream.ATTACK, round_num=PROBES_ROUND)
+    return attack.probes(task.test_x, task.test_y, task.classes, rng)
 
 
 def secret_of(seed: int, client_id: str) -> bytes:

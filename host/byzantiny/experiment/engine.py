@@ -65,7 +65,7 @@ class Engine:
                 return [final for final in held if final is not None]
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, network.layout)
-            check_adversary(arm, run, network.layout)
+            check_adversary(arm, run, task)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
@@ -119,7 +119,7 @@ class Engine:
                 stage.broker,
                 name,
                 self.entropy,
-                adversary=make_adversary(run, cast, network.layout),
+                adversary=make_adversary(run, cast, network),
                 folder=folder,
                 known=self.known.get((arm, seed)),
                 notice=lambda text: self.listener(Notice(text)),

@@ -8,8 +8,8 @@ depends on where a client runs, or on who came first (promise P1).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from byzantiny.attacks import AttackContext, AttackError, UpdateAttack
 from byzantiny.attacks import craft as craft_rows
+from byzantiny.attacks.context import Samples
 from byzantiny.updates import quantize_rows
 from byzantiny.wire.messages import Offer
-from byzantiny_models.networks import Layout
+from byzantiny_models.networks import Layout, Network
 from byzantiny_models.rng import Stream, rng_for
 
 Codes = npt.NDArray[np.int8]
@@ -42,6 +43,11 @@ class AdversaryPlan:
     """Scale what was crafted into the announced L2 bound: beyond it an update is refused, which no adversary wants."""
     defence: Any = None
     history: bool = False
+    network: Network | None = None
+    data: Mapping[str, Samples] = field(default_factory=dict)
+    """The attackers' own samples, as their bodies have them."""
+    chosen: Samples | None = None
+    """What a targeted attack wants to be answered, and how."""
 
     @property
     def together(self) -> bool:
@@ -51,12 +57,17 @@ class AdversaryPlan:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What every client of a round sees: the offer, the model it starts from, and the models of earlier rounds."""
+    """A round as the adversary sees it: the offer, the model it starts from, the models of earlier rounds, the cohort.
+
+    `attackers` are those of the cohort; without a cohort nobody but the one that is crafted for is known of.
+    """
 
     offer: Offer
     layout: Layout
     model: npt.NDArray[np.int32]
     history: Sequence[npt.NDArray[np.int32]] | None = None
+    cohort: tuple[str, ...] = ()
+    attackers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,79 +78,91 @@ class Crafted:
     note: str = ""
 
 
-def craft_round(
-    plan: AdversaryPlan, scene: Scene, honest: Mapping[str, Codes], own: Mapping[str, Codes], *, n: int | None = None
-) -> Crafted:
+def craft_round(plan: AdversaryPlan, scene: Scene, honest: Mapping[str, Codes], own: Mapping[str, Codes]) -> Crafted:
     """Return the codes that every attacker sends: crafted, fitted to the announced bound, put on the grid.
 
-    `honest` are the codes of the honest clients as far as they are known, `own` what the attackers' bodies trained. `n`
-    (default: all of them) is how many take part. Before the plan's first round the attackers' own codes come back; so
-    they do, with a note, where too little is known in a round (nobody else came, or the sampled attackers are a majority
-    that the attack has no formula for).
+    `honest` are the codes of the honest clients as far as they are known, `own` what the attackers' bodies trained. Before
+    the plan's first round the attackers' own codes come back; so they do, with a note, where too little is known in a round
+    (nobody else came, or the sampled attackers are a majority that the attack has no formula for).
 
     Raises:
         AttackError: an `own` attack that cannot be crafted.
     """
-    n = len(honest) + len(own) if n is None else n
     try:
-        crafted = craft_rows_of(plan, scene, honest, own, n, quantize_rows)
+        return Crafted(craft_rows_of(plan, scene, honest, own, quantize_rows))
     except AttackError as error:
         if not plan.together:  # nothing that differs between rounds can be the reason
             raise
         return Crafted(dict(own), f"round {scene.offer.round_num}: the attackers were honest: {error}")
-    return Crafted(crafted)
+
+
+Put = Callable[[npt.NDArray[np.float64], np.random.Generator], Rows]
+"""Brings real rows, in grid steps, onto the grid, with the generator that crafted them."""
 
 
 def craft_rows_of(
-    plan: AdversaryPlan,
-    scene: Scene,
-    honest: Mapping[str, Rows],
-    own: Mapping[str, Rows],
-    n: int,
-    put: Callable[[npt.NDArray[np.float64], np.random.Generator], Rows],
+    plan: AdversaryPlan, scene: Scene, honest: Mapping[str, Rows], own: Mapping[str, Rows], put: Put
 ) -> dict[str, Rows]:
-    """Return what every attacker sends; `put` brings real rows onto the grid with the generator that crafted them.
+    """Return what every attacker sends, after `put`.
 
     Raises:
         AttackError: the attack needs to know more than it is given.
     """
-    ids = sorted(own, key=str.encode)
+    ids = _ordered(own)
     if scene.offer.round_num < plan.start_round or not ids:
         return {client_id: own[client_id] for client_id in ids}
     if plan.together:
+        present = _ordered([*honest, *own])
         rng = _rng(scene)
-        rows = craft_real(plan, scene, _stacked(honest), np.stack([own[client_id] for client_id in ids]), n, rng)
+        known = np.stack([honest[client_id] for client_id in _ordered(honest)]) if honest else None
+        mine = np.stack([own[client_id] for client_id in ids])
+        rows = _craft_real(plan, scene, known, mine, rng, ids, present, ids)
         return dict(zip(ids, put(rows, rng), strict=True))
     crafted = {}
     for client_id in ids:
+        cohort, attackers = _ordered(scene.cohort or [client_id]), _ordered(scene.attackers or [client_id])
         rng = _rng(scene, client_id)
-        crafted[client_id] = put(craft_real(plan, scene, None, own[client_id][None, :], n, rng), rng)[0]
+        row = _craft_real(plan, scene, None, own[client_id][None, :], rng, [client_id], cohort, attackers)
+        crafted[client_id] = put(row, rng)[0]
     return crafted
 
 
-def craft_real(
+def _craft_real(
     plan: AdversaryPlan,
     scene: Scene,
     honest: Rows | None,
     own: Rows,
-    n: int,
     rng: np.random.Generator,
+    ids: Sequence[str],
+    cohort: Sequence[str],
+    attackers: Sequence[str],
 ) -> npt.NDArray[np.float64]:
-    """Return the attackers' rows before the grid, (f, d) float64 in grid steps, fitted to the announced bound."""
+    """Return the rows of the attackers `ids` before the grid, (f, d) in grid steps, fitted to the announced bound."""
+    offer = scene.offer
     context = AttackContext(
         honest=honest,
-        own=own.astype(np.float64),
-        n=n,
+        n=len(cohort),
         f=len(own),
         rng=rng,
+        own=own.astype(np.float64),
         defence=plan.defence,
         history=scene.history,
-        round_num=scene.offer.round_num,
+        round_num=offer.round_num,
         model=scene.model,
+        layout=scene.layout,
+        shifts=offer.shifts,
+        l2_bound=offer.l2_bound,
+        network=plan.network,
+        data=[plan.data[client_id] for client_id in ids] if plan.data else None,
+        chosen=plan.chosen,
+        places=tuple(cohort.index(client_id) for client_id in ids),
+        campaign=offer.seed,
+        attackers=len(attackers),
+        members=tuple(attackers.index(client_id) for client_id in ids),
     )
     rows = craft_rows(plan.attack, context, defence_known=plan.defence is not None)
-    if plan.fit_bound and scene.offer.l2_bound:
-        rows = fit_rows(rows, scene.offer.l2_bound, scene.layout, scene.offer.shifts)
+    if plan.fit_bound and offer.l2_bound:
+        rows = fit_rows(rows, offer.l2_bound, scene.layout, offer.shifts)
     return rows
 
 
@@ -171,6 +194,5 @@ def _rng(scene: Scene, client_id: str = "") -> np.random.Generator:
     return rng_for(offer.seed, Stream.ATTACK, round_num=offer.round_num, client_id=client_id)
 
 
-def _stacked(rows: Mapping[str, Rows]) -> Rows | None:
-    """Rows in the order of the client ids; None where there is none, for nothing is known then."""
-    return np.stack([rows[client_id] for client_id in sorted(rows, key=str.encode)]) if rows else None
+def _ordered(ids: Iterable[str]) -> list[str]:
+    return sorted(ids, key=str.encode)

@@ -86,7 +86,9 @@ class Hub:
         with self._lock:
             history = self._remember(offer.round_num, model) if self._plan.history else None
             release_at = ends - LAST_TENTH * (ends - begins)
-            scene = Scene(offer, self._layout, model, history)
+            ids = tuple(sorted(cohort, key=str.encode))
+            attackers = tuple(client_id for client_id in ids if client_id in self._liars)
+            scene = Scene(offer, self._layout, model, history, ids, attackers)
             self._round = _Round(scene, frozenset(cohort), quorum, release_at)
             held = self._store.load(offer.round_num) if self._store is not None else None
             if held is not None:
@@ -111,12 +113,6 @@ class Hub:
                 self._release_if_due(None)
 
     # What the relays ask
-
-    @property
-    def cohort_size(self) -> int:
-        """How many take part in the round in force."""
-        with self._lock:
-            return 1 if self._round is None else len(self._round.cohort)
 
     def scene(self, offer: Offer) -> Scene | None:
         """Return what every client of the round sees, if it is the one in force."""

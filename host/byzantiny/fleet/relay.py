@@ -151,9 +151,7 @@ class Relay:
         scene = self.hub.scene(request.offer) if self.hub is not None else None
         if scene is None:
             scene = Scene(request.offer, self.layout, self.layout.unpack(request.model))
-        n = 1 if self.hub is None else self.hub.cohort_size
-        own = {self.spec.client_id: honest}
-        return craft_round(self.plan, scene, {}, own, n=n).codes[self.spec.client_id]
+        return craft_round(self.plan, scene, {}, {self.spec.client_id: honest}).codes[self.spec.client_id]
 
     def _new_session(self) -> HostSession:
         return HostSession(
