@@ -18,8 +18,8 @@ from byzantiny_models import datasets
 from byzantiny_models.networks import Layout, Network
 from byzantiny_models.tasks import Task
 
-_TRIAL_HONEST = 8
-"""Made-up honest rows of a trial, where an experiment has more."""
+_TRIAL_CLIENTS = 512
+"""Made-up rows of a trial, where an experiment has more; the share of attackers is then the same."""
 
 
 def make_adversary(run: RunConfig, cast: Cast, network: Network) -> AdversaryPlan | None:
@@ -54,6 +54,8 @@ def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
     if hasattr(attack, "poison"):
         return
     f = max(1, min(liars, round(liars * n / len(run.client_ids()))))
+    if n > _TRIAL_CLIENTS:
+        n, f = _TRIAL_CLIENTS, max(1, f * _TRIAL_CLIENTS // n)
     try:
         chosen = chosen_of(attack, run.seeds[0], task)
         plan = replace(_plan(run, attack, layout), network=task.network, chosen=chosen)
@@ -77,9 +79,7 @@ def _plan(run: RunConfig, attack: object, layout: Layout) -> AdversaryPlan:
 def _trial(plan: AdversaryPlan, run: RunConfig, task: Task, n: int, f: int) -> None:
     rng, layout = np.random.default_rng(0), task.network.layout
     ids = [f"c{i:05d}" for i in range(n)]
-    honest = {name: rng.integers(-5, 6, layout.d).astype(np.int8) for name in ids[f:][:_TRIAL_HONEST]}
-    if n - f <= _TRIAL_HONEST or plan.defence is not None:
-        honest = {name: rng.integers(-5, 6, layout.d).astype(np.int8) for name in ids[f:]}
+    honest = {name: rng.integers(-5, 6, layout.d).astype(np.int8) for name in ids[f:]}
     own = {name: rng.integers(-5, 6, layout.d).astype(np.int8) for name in ids[:f]}
     data = {name: (task.train_x[i : i + 8], task.train_y[i : i + 8]) for i, name in enumerate(own)}
     numbers = make_plan(run, "", run.seeds[0], layout)

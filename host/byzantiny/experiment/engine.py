@@ -16,7 +16,7 @@ from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
 from byzantiny.experiment.adversary import check_adversary, make_adversary
 from byzantiny.experiment.cast import make_cast
-from byzantiny.experiment.config import ConfigError, Experiment
+from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
 from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
@@ -43,6 +43,8 @@ class Engine:
     command: tuple[str, ...] = ()
     cohorts: Mapping[tuple[str, int], Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
     """Replays: (arm, seed) -> round -> the clients whose updates were accepted."""
+    in_memory: bool = False
+    """Keep the ledgers in memory, for sweeps: an arm that is interrupted is run anew, and P2 is not claimed (SPEC 8)."""
     known: Mapping[tuple[str, int], Mapping[int, Sequence[str]]] = field(default_factory=dict)
     """Replays: (arm, seed) -> round -> the clients whose codes the adversary knew, where not all were in."""
 
@@ -63,6 +65,10 @@ class Engine:
             ]
             if None not in held:
                 return [final for final in held if final is not None]
+        if self.in_memory and {group.transport for group in experiment.base.clients} != {"memory"}:
+            raise ConfigError(
+                'a ledger in memory is for the memory transport alone; set transport = "memory" for all clients'
+            )
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, network.layout)
             check_adversary(arm, run, task)
@@ -109,7 +115,7 @@ class Engine:
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
-            ledger = stack.enter_context(rundir.open_ledger(folder, keep_updates=run.keep_updates))
+            ledger = stack.enter_context(self._ledger(folder, run))
             stack.callback(rundir.export, folder, ledger)
             closed = ledger.last_closed()
             first = 1 if closed is None else closed.round_num + 1
@@ -120,7 +126,7 @@ class Engine:
                 name,
                 self.entropy,
                 adversary=make_adversary(run, cast, network),
-                folder=folder,
+                folder=None if self.in_memory else folder,
                 known=self.known.get((arm, seed)),
                 notice=lambda text: self.listener(Notice(text)),
                 first_round=first,
@@ -139,6 +145,12 @@ class Engine:
         final = rundir.finish(folder, rounds)
         self.listener(ArmFinished(arm, seed, final.accuracy_last_tenth, final.wall_s))
         return final
+
+    def _ledger(self, folder: Path, run: RunConfig) -> Ledger:
+        if not self.in_memory:
+            return rundir.open_ledger(folder, keep_updates=run.keep_updates)
+        folder.mkdir(parents=True, exist_ok=True)
+        return Ledger.create(":memory:", keep_updates=run.keep_updates)
 
     def _surroundings(
         self,
