@@ -28,8 +28,8 @@ Model = npt.NDArray[np.int32]
 class BatchTrainer(Protocol):
     """The clients of its slots; `offer` has seed, round, epochs, learning rate, grid and bound."""
 
-    def updates(self, slots: Sequence[int], start: Model, offer: Offer) -> npt.NDArray[np.int8]:
-        """Return the codes that the slots would send, int8 (len(slots), d)."""
+    def updates(self, slots: Sequence[int], start: Model, offer: Offer) -> npt.NDArray[Any]:
+        """Return the codes that the slots would send, int8 (len(slots), d); real rows, of a wire that does not exist."""
         ...
 
     def models(self, slots: Sequence[int], start: Model, offer: Offer) -> npt.NDArray[np.int32]:

@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,16 +31,16 @@ from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.resolve import make_federation, make_plan
 from byzantiny.federation import Federation, RoundDiagnostics, Scales, ServerState, StreamedRound, measure
 from byzantiny.federation.streaming import STREAM_ABOVE
-from byzantiny.fleet.adversary import AdversaryPlan, Scene, craft_round
+from byzantiny.fleet.adversary import AdversaryPlan, Put, Scene, craft_round
 from byzantiny.ledger import Receipt
 from byzantiny.records import RoundRow
-from byzantiny.updates import UpdateBatch
+from byzantiny.updates import UpdateBatch, quantize_rows
 from byzantiny.validation import norm_limit
 from byzantiny.wire.messages import Reason, Verdict
 from byzantiny_models.networks import Layout, initial_model
 from byzantiny_models.tasks import Task
 
-Codes = npt.NDArray[np.int8]
+Codes = npt.NDArray[Any]
 CHUNK = 512
 """Clients trained at a time where a round is streamed."""
 
@@ -72,6 +73,8 @@ class Setup:
     minority: frozenset[str] = frozenset()
     spread: bool = False
     """Measure how far the honest codes are spread."""
+    put: Put = quantize_rows
+    """How what the adversary crafts comes onto the grid."""
     slots: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -210,6 +213,8 @@ def _gather(
         crafted = _craft(setup.adversary, setup, round_, state, history, honest, own, notes)
         codes = codes.copy()
         codes[lies] = [crafted[client_id] for client_id in own]
+    if codes.dtype != np.int8:
+        return _real(setup, round_, codes, spread)
     tiles, ids = kernels.to_tiles(codes), cohort
     fine, refused = _within(setup, round_, ids, kernels.squared_norms(tiles, setup.layout.slices))
     if refused:
@@ -222,6 +227,17 @@ def _gather(
         return UpdateBatch(tiles, setup.layout, round_.offer.shifts, tuple(ids), claimed=claimed, checked=True)
 
     return _Gathered(ids, batch, measured, refused, setup.layout, spread)
+
+
+def _real(setup: Setup, round_: OpenRound, rows: npt.NDArray[np.float64], spread: float | None) -> _Gathered:
+    """Rows that no wire carries: a study's, which has nothing to refuse."""
+    cohort = list(round_.opening.cohort)
+    claimed = tuple(setup.claimed[setup.slots[client_id]] for client_id in cohort)
+
+    def batch() -> UpdateBatch:
+        return UpdateBatch(rows, setup.layout, round_.offer.shifts, tuple(cohort), claimed=claimed)
+
+    return _Gathered(cohort, batch, [], [], setup.layout, spread)
 
 
 def _streamed(
@@ -276,7 +292,7 @@ def _craft(
     cohort = round_.opening.cohort
     attackers = tuple(client_id for client_id in cohort if client_id in setup.liars)
     scene = Scene(round_.offer, setup.layout, state.model, history, cohort, attackers)
-    crafted = craft_round(adversary, scene, honest, own)
+    crafted = craft_round(adversary, scene, honest, own, setup.put)
     if crafted.note:
         notes.append(crafted.note)
     return crafted.codes

@@ -78,7 +78,13 @@ class Crafted:
     note: str = ""
 
 
-def craft_round(plan: AdversaryPlan, scene: Scene, honest: Mapping[str, Codes], own: Mapping[str, Codes]) -> Crafted:
+Put = Callable[[npt.NDArray[np.float64], np.random.Generator], Rows]
+"""Brings real rows, in grid steps, onto the grid, with the generator that crafted them."""
+
+
+def craft_round(
+    plan: AdversaryPlan, scene: Scene, honest: Mapping[str, Codes], own: Mapping[str, Codes], put: Put = quantize_rows
+) -> Crafted:
     """Return the codes that every attacker sends: crafted, fitted to the announced bound, put on the grid.
 
     `honest` are the codes of the honest clients as far as they are known, `own` what the attackers' bodies trained. Before
@@ -89,15 +95,11 @@ def craft_round(plan: AdversaryPlan, scene: Scene, honest: Mapping[str, Codes], 
         AttackError: an `own` attack that cannot be crafted.
     """
     try:
-        return Crafted(craft_rows_of(plan, scene, honest, own, quantize_rows))
+        return Crafted(craft_rows_of(plan, scene, honest, own, put))
     except AttackError as error:
         if not plan.together:  # nothing that differs between rounds can be the reason
             raise
         return Crafted(dict(own), f"round {scene.offer.round_num}: the attackers were honest: {error}")
-
-
-Put = Callable[[npt.NDArray[np.float64], np.random.Generator], Rows]
-"""Brings real rows, in grid steps, onto the grid, with the generator that crafted them."""
 
 
 def craft_rows_of(
