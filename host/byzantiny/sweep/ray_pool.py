@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import os
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,7 @@ def run_ray(
 ) -> Generator[Finished, None, None]:
     """Run the jobs as Ray tasks on the cluster that RAY_ADDRESS names, or on one started here with `workers` processors."""
     require_ray()
-    import os
-
-    import ray
-
+    ray: Any = importlib.import_module("ray")  # typed where it is installed only, so by name
     started = not ray.is_initialized()
     if started:
         local = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
