@@ -37,6 +37,14 @@ CASES = {
         "defence": {"pipeline": [{"name": "centered-clipping", "tau": 100.0}], "f_declared": 3},
         "grid": {"adapt": True, "every_rounds": 1, "low_steps": 8},
     },
+    "unrounded": {"attack": {"name": "directed-rounding", "byzantine": 4}, "round": {"l2_bound": 200}},
+    "in-the-loop": {
+        "attack": {"name": "agr-tailored", "byzantine": 3, "defence_known": True},
+        "defence": {"pipeline": [{"name": "trimmed-mean"}], "f_declared": 3},
+        "rounds": 2,
+    },
+    "backdoor": {"attack": {"name": "backdoor", "byzantine": 4}, "rounds": 2},
+    "remembering": {"attack": {"name": "poisoned-fl", "byzantine": 4, "history": True}},
     "zeroing-krum": {
         "attack": {"name": "steer-grid", "byzantine": 2},
         "defence": {"pipeline": [{"name": "zeroing"}, {"name": "krum"}], "f_declared": 2},

@@ -119,7 +119,7 @@ def test_impossible_cells_are_named_before_anything_runs(changes, said):
 
 
 @pytest.mark.usefixtures("digits")
-@pytest.mark.parametrize("name", ["suite-1", "matrix"])
+@pytest.mark.parametrize("name", [pytest.param("suite-1", marks=pytest.mark.soak), "matrix"])
 def test_the_grids_that_come_with_the_project_can_run(name):
     made = load_grid(ROOT / "experiments" / f"{name}.toml")
     check_grid(made)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from byzantiny.attacks import KNOWLEDGE, AttackError, AttackWarning
+from byzantiny.bodies.base import DeviceSpec
+from byzantiny.bodies.batch import load_batch
 from byzantiny.experiment.cast import Cast, chosen_of, make_attack
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.resolve import make_federation, make_plan
@@ -15,6 +19,7 @@ from byzantiny.fleet.adversary import AdversaryPlan, Scene, craft_rows_of
 from byzantiny.updates import quantize_rows
 from byzantiny.wire.messages import Offer
 from byzantiny_models import datasets
+from byzantiny_models.encoding import clipped_change
 from byzantiny_models.networks import Layout, Network
 from byzantiny_models.tasks import Task
 
@@ -27,7 +32,30 @@ def make_adversary(run: RunConfig, cast: Cast, network: Network) -> AdversaryPla
     if cast.attack is None or cast.poisons_data or not cast.byzantine:
         return None
     data = {role.client_id: datasets.unpack(role.dataset)[:2] for role in cast.roles if role.byzantine}
-    return replace(_plan(run, cast.attack, network.layout), network=network, data=data, chosen=cast.chosen)
+    plan = replace(_plan(run, cast.attack, network.layout), network=network, data=data, chosen=cast.chosen)
+    return replace(plan, unrounded=_unrounded(cast, network)) if _rounds(cast.attack) else plan
+
+
+def _rounds(attack: object) -> bool:
+    return "unrounded" in attack.info.needs  # type: ignore[attr-defined]
+
+
+def _unrounded(cast: Cast, network: Network) -> Callable[[Sequence[str], Scene], npt.NDArray[np.float64]]:
+    """Train again what an attacker's body trains: a batch call gives the same integers, whatever the body (P1)."""
+    roles = [role for role in cast.roles if role.byzantine]
+    slots = {role.client_id: slot for slot, role in enumerate(roles)}
+    trainer = load_batch()([DeviceSpec(role.client_id, role.secret, role.dataset, network.name) for role in roles])
+    layout = network.layout
+
+    def unrounded(ids: Sequence[str], scene: Scene) -> npt.NDArray[np.float64]:
+        offer = scene.offer
+        steps = np.repeat(np.ldexp(1.0, np.array(offer.shifts)), [tensor.elements for tensor in layout.tensors])
+        trained = trainer.models([slots[client_id] for client_id in ids], scene.model, offer)
+        changes = [clipped_change(layout, scene.model, local, offer.shifts, offer.l2_bound) for local in trained]
+        rows: npt.NDArray[np.float64] = np.stack(changes) / steps
+        return rows
+
+    return unrounded
 
 
 def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
@@ -102,4 +130,7 @@ def _trial(plan: AdversaryPlan, run: RunConfig, task: Task, n: int, f: int) -> N
     scene = Scene(offer, layout, model, history, tuple(ids), tuple(own))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AttackWarning)  # the run itself will say it
-        craft_rows_of(replace(plan, data=data), scene, honest, own, quantize_rows)
+        before = (
+            (lambda ids, _: np.stack([own[each].astype(np.float64) for each in ids])) if _rounds(plan.attack) else None
+        )
+        craft_rows_of(replace(plan, data=data, unrounded=before), scene, honest, own, quantize_rows)

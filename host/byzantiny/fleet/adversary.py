@@ -46,6 +46,8 @@ class AdversaryPlan:
     network: Network | None = None
     data: Mapping[str, Samples] = field(default_factory=dict)
     """The attackers' own samples, as their bodies have them."""
+    unrounded: Callable[[Sequence[str], Scene], Rows] | None = None
+    """What the attackers' bodies trained before it was rounded, (f, d) in grid steps: whoever owns a device can compute it."""
     chosen: Samples | None = None
     """What a targeted attack wants to be answered, and how."""
 
@@ -147,6 +149,7 @@ def _craft_real(
         f=len(own),
         rng=rng,
         own=own.astype(np.float64),
+        unrounded=plan.unrounded(ids, scene) if plan.unrounded is not None else None,
         defence=plan.defence,
         history=scene.history,
         round_num=offer.round_num,
