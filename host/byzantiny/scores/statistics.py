@@ -77,8 +77,8 @@ def estimate(values: Sequence[float], resamples: int = RESAMPLES) -> Estimate | 
 def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Return Kendall's tau-b of two scorings of the same things (`scipy.stats.kendalltau`); None where one is constant.
 
-    >>> kendall_tau([1, 2, 3], [10, 30, 20])
-    0.3333333333333333
+    >>> round(kendall_tau([1, 2, 3], [10, 30, 20]), 3)
+    0.333
     """
     if len(a) != len(b):
         raise ScoresError(f"{len(a)} and {len(b)} scores: a rank correlation is of the same things")
