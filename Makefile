@@ -50,10 +50,10 @@ oldest: $(BIN)/python  ## the arithmetic again with the oldest NumPy that is sup
 	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout pytest-xdist hypothesis
 	@$(VENV)-oldest/bin/python -m pytest -q -n auto --dist worksteal tests/models tests/kernels tests/aggregators tests/federation tests/wire tests/parity/test_oracle.py models
 
-tensorflow: $(BIN)/python  ## the templates of the deployed models again, built by Keras and TensorFlow (600 MB)
+tensorflow: $(BIN)/python  ## what needs Keras and TensorFlow: templates again, Keras files, quantization-aware training (600 MB)
 	@test -x $(VENV)-tensorflow/bin/python || $(PYTHON) -m venv $(VENV)-tensorflow
 	@$(VENV)-tensorflow/bin/python -m pip --disable-pip-version-check -q install -e '.[data,tensorflow]' tflite pytest pytest-timeout hypothesis
-	@$(VENV)-tensorflow/bin/python -m pytest -q -m tensorflow tests/models
+	@$(VENV)-tensorflow/bin/python -m pytest -q -m tensorflow tests/models tests/cli/test_model.py tests/examples $(ARGS)
 
 check: $(VENV)/.test  ## lint, types, layers, generated files
 	$(BIN)/ruff check .
@@ -95,11 +95,12 @@ bench-inprocess: $(BENCH)  ## a client-round without frames, against Flower's si
 bench-aggregation: $(BENCH)  ## every rule against the peers, if they are set up, and against a plain read
 	@$(dir $(BENCH))bin/python benchmarks/aggregation.py $(ARGS)
 
-pictures: $(VENV)/.demo  ## draw the pictures of docs/robustness.md and of the rules' pages again
+pictures: $(VENV)/.demo  ## draw the pictures of docs/robustness.md, docs/data.md and of the rules' pages again
 	@$(BIN)/byzantiny phase --out docs/pictures/phase-saturate.png
 	@$(BIN)/byzantiny phase --attack sign-flip --out docs/pictures/phase-sign-flip.png
 	@$(BIN)/byzantiny bias mean median trimmed-mean krum multi-krum nnm+trimmed-mean --out docs/pictures/max-bias.png
 	@$(BIN)/byzantiny breakdown --all --out docs/rules/breakdown
+	@$(BIN)/byzantiny partition experiments/partitions.toml --out docs/pictures/partitions.svg
 
 firmware: $(VENV)/.test  ## rebuild the native libraries and the Cortex-M images
 	@$(BIN)/byzantiny firmware build

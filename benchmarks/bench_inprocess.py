@@ -31,6 +31,7 @@ from byzantiny.coordinator import Plan
 from byzantiny.experiment.config import parse_experiment
 from byzantiny.experiment.inprocess import Setup, run_inprocess, run_rounds
 from byzantiny.federation import Federation, build_pipeline
+from byzantiny.records import Evaluated
 from byzantiny_models import datasets
 from byzantiny_models.networks import NETWORKS, Layout, TensorSpec, initial_model
 from byzantiny_models.tasks import load_task
@@ -64,7 +65,7 @@ def setup(trainer: BatchTrainer, layout: Layout, n: int, rounds: int, epochs: in
 def per_client_round(made: Setup, start: np.ndarray) -> Callable[[], float]:
     def run() -> float:
         begin = time.process_time()
-        run_rounds(made, start, lambda _model: None)
+        run_rounds(made, start, lambda _model: Evaluated())
         return (time.process_time() - begin) / (made.plan.rounds * len(made.ids))
 
     return run

@@ -79,8 +79,10 @@ class Measured(Protocol):
 
     def probes(
         self, x: NDArray[Any], y: NDArray[Any], classes: int, rng: np.random.Generator, place: Place = ALONE
-    ) -> Samples:
+    ) -> Samples | None:
         """Return inputs made of test samples, and the label each is to get; success is the share that gets it.
+
+        None: as parametrised it wants nothing in particular.
 
         With `aims_at = "chosen inputs"` the same pair is handed back as `context.chosen` or `place.chosen`.
 

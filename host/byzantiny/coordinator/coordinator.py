@@ -18,7 +18,7 @@ from byzantiny.coordinator.rows import ClientFacts, RoundFacts, Traffic, UpdateF
 from byzantiny.coordinator.witness import NOBODY, Witness
 from byzantiny.federation import Federation, RoundDiagnostics, ServerState
 from byzantiny.ledger import AcceptedUpdate, Ledger, RoundClosing
-from byzantiny.records import RoundRow
+from byzantiny.records import Evaluated, RoundRow
 from byzantiny.transport.base import Inbox, Transport
 from byzantiny.validation import ValidationContext
 from byzantiny.wire.auth import Keys
@@ -40,7 +40,8 @@ class Surroundings:
     ledger: Ledger
     keys: Mapping[str, Keys]
     clients: Mapping[str, ClientFacts]
-    evaluate: Callable[[Model], float]
+    evaluate: Callable[[int, Model], Evaluated]
+    """What the model after a round is worth, by the round's number."""
     entropy: Callable[[int], bytes]
     """Nonces only; they are outside the reproduced set."""
     instructions: Callable[[], Mapping[str, int]]
@@ -156,7 +157,7 @@ class Coordinator:
             cohort=round_.opening.cohort,
             outcome="no-aggregate" if diagnostics is None else "aggregated",
             reason=reason,
-            accuracy=self._world.evaluate(after.model),
+            evaluated=self._world.evaluate(round_.round_num, after.model),
             model_sha256=hashlib.sha256(self._layout.pack(after.model)).hexdigest(),
             wall_s=time.perf_counter() - started,
             server_ms=server_ms,

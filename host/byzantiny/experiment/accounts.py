@@ -31,8 +31,6 @@ class Account:
     byzantine: int = 0
     byzantine_kept: int = 0
     spread_steps: float | None = None
-    asr: float | None = None
-    """Attack success of the round's model, where the attack has probes."""
 
     def to_dict(self) -> dict[str, int | float | None]:
         """Return it as plain data."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,11 @@ from byzantiny.federation import Federation, RoundDiagnostics, Scales, ServerSta
 from byzantiny.federation.streaming import STREAM_ABOVE
 from byzantiny.fleet.adversary import AdversaryPlan, Put, Scene, craft_round
 from byzantiny.ledger import Receipt
-from byzantiny.records import RoundRow
+from byzantiny.records import Evaluated, RoundRow
 from byzantiny.updates import UpdateBatch, quantize_rows
 from byzantiny.validation import norm_limit
 from byzantiny.wire.messages import Reason, Verdict
+from byzantiny_models.evaluation import Probes, scores_of
 from byzantiny_models.networks import Layout, initial_model
 from byzantiny_models.tasks import Task
 
@@ -89,23 +90,28 @@ def run_inprocess(
     arm: str = "main",
     batch: BatchFactory | None = None,
     spread: bool = False,
-    evaluate: Callable[[Model], float] | None = None,
+    evaluate: Evaluate | None = None,
 ) -> InProcess:
     """Run one arm with one seed. Raises ConfigError for what only frames have (faults, a quorum below the cohort)."""
     check_inprocess(run, arm)
     cast = make_cast(run, seed, task)
     setup = make_setup(run, seed, task, cast, arm=arm, batch=batch, spread=spread)
 
-    def on_test_set(model: Model) -> float:
-        return share_answered(setup.trainer, model, (task.test_x, task.test_y))
-
-    return run_rounds(setup, initial_model(task.network, seed), evaluate or on_test_set, cast.chosen)
+    return run_rounds(setup, initial_model(task.network, seed), evaluate or scored(setup.trainer, task, cast.chosen))
 
 
-def share_answered(trainer: BatchTrainer, model: Model, samples: Samples) -> float:
-    """Return the share of samples whose largest logit is the label's; of equal logits the lowest index counts."""
-    x, labels = samples
-    return float(np.mean(np.argmax(trainer.outputs(model, x), axis=1) == labels))
+Evaluate = Callable[[Model], Evaluated]
+
+
+def scored(trainer: BatchTrainer, task: Task, chosen: Samples | None) -> Evaluate:
+    """Return what measures a model: the task's metric, and attack success where the attack has probes."""
+    probes = None if chosen is None or not len(chosen[1]) else Probes(*chosen, confidence=False)
+
+    def evaluate(model: Model) -> Evaluated:
+        found = scores_of(task, lambda x: trainer.outputs(model, x), probes)
+        return Evaluated(accuracy=found.score, asr=found.asr)
+
+    return evaluate
 
 
 def check_inprocess(run: RunConfig, arm: str) -> None:
@@ -119,6 +125,11 @@ def check_inprocess(run: RunConfig, arm: str) -> None:
     link = run.link
     if any((link.drop, link.duplicate, link.reorder, link.corrupt, link.delay_s)):
         raise ConfigError(f"arms.{arm}: [link] faults happen to frames; choose the engine `frames`")
+
+    if run.model.start is not None:
+        raise ConfigError(
+            f"arms.{arm}: model.start is pinned in a run directory, which a run in process has not; leave it out"
+        )
 
 
 def make_setup(
@@ -141,10 +152,8 @@ def make_setup(
     )
 
 
-def run_rounds(
-    setup: Setup, initial: Model, evaluate: Callable[[Model], float | None], chosen: Samples | None = None
-) -> InProcess:
-    """Run the rounds of a set-up from an initial model; `chosen` is what a targeted attack wants answered."""
+def run_rounds(setup: Setup, initial: Model, evaluate: Evaluate) -> InProcess:
+    """Run the rounds of a set-up from an initial model."""
     state = setup.federation.init(initial)
     out = InProcess([], [], [], initial)
     history: list[Model] = []
@@ -167,15 +176,14 @@ def run_rounds(
             cohort=round_.opening.cohort,
             outcome="no-aggregate" if diagnostics is None else "aggregated",
             reason=reason,
-            accuracy=evaluate(after.model),
+            evaluated=evaluate(after.model),
             model_sha256=hashlib.sha256(setup.layout.pack(after.model)).hexdigest(),
             wall_s=time.perf_counter() - started,
             server_ms=1000 * (ended - server),
             shifts=() if setup.federation.grid is None else round_.offer.shifts,
         )
         out.rows.append(round_row(facts, Collected(tuple(gathered.refused), {}), len(gathered.ids), {}))
-        asr = None if chosen is None else share_answered(setup.trainer, after.model, chosen)
-        out.accounts.append(replace(_account(setup, gathered, diagnostics), asr=asr))
+        out.accounts.append(_account(setup, gathered, diagnostics))
         if before is not None:
             history.append(state.model)
         state = after

@@ -23,7 +23,7 @@ from byzantiny.bodies.batch import BatchTrainer, load_batch
 from byzantiny.coordinator.plan import Model
 from byzantiny.experiment.cast import Cast, make_cast
 from byzantiny.experiment.config import ConfigError, RunConfig
-from byzantiny.experiment.inprocess import InProcess, Setup, check_inprocess, make_setup, run_rounds, share_answered
+from byzantiny.experiment.inprocess import InProcess, Setup, check_inprocess, make_setup, run_rounds, scored
 from byzantiny.federation import Federation, build_pipeline
 from byzantiny.fleet.adversary import fit_rows
 from byzantiny.updates import CODE_LIMIT, AggregationError, UpdateBatch, quantize_rows
@@ -90,10 +90,7 @@ def run_on(
         check_wire(wire, run, arm, task)
         setup = _past(wire, setup, run, seed, task, cast)
 
-    def on_test_set(model: Model) -> float:
-        return share_answered(setup.trainer, model, (task.test_x, task.test_y))
-
-    done = run_rounds(setup, initial_model(task.network, seed), on_test_set, cast.chosen)
+    done = run_rounds(setup, initial_model(task.network, seed), scored(setup.trainer, task, cast.chosen))
     return done, cast, setup.trainer.outputs
 
 

@@ -14,9 +14,9 @@ from byzantiny.experiment.resolve import check_pipeline
 from byzantiny.experiment.wires import check_wire
 from byzantiny.suggest import unknown_name
 from byzantiny.sweep.errors import SweepError
-from byzantiny.sweep.grid import Grid, Job, describe
+from byzantiny.sweep.grid import Grid, Job, describe, task_of
 from byzantiny_models.errors import ModelsError
-from byzantiny_models.tasks import TASKS, Task, load_task
+from byzantiny_models.tasks import Task, load_tasks
 
 _NAMED = 12
 """Impossible cells that the error names; of more it says how many."""
@@ -24,18 +24,19 @@ _NAMED = 12
 
 def check_grid(grid: Grid) -> None:
     """Try every distinct combination once, on made-up updates. Raises SweepError naming the cells."""
+    tasks = load_tasks()
     for name in sorted({cell.task for cell in grid.cells}):
-        if name not in TASKS:
-            raise SweepError(unknown_name("task", name, TASKS))
+        if name not in tasks:
+            raise SweepError(unknown_name("task", name, tasks))
     found: dict[Hashable, str | None] = {}
     wrong: dict[str, str] = {}
     looked: set[str] = set()
     for cell in grid.cells:
         job, name = grid.jobs[cell.run], describe(cell)
-        checks = [_shares(job, load_task(cell.task))]
+        checks = [_shares(job, task_of(job.config))]
         if name not in looked:
             looked.add(name)
-            checks = [*_checks(job, load_task(cell.task)), *checks]
+            checks = [*_checks(job, task_of(job.config)), *checks]
         for key, check in checks:
             if key not in found:
                 found[key] = _said(check)

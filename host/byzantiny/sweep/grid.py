@@ -21,6 +21,7 @@ from byzantiny.scores.tables import CLEAN, CONTROL
 from byzantiny.suggest import nearest, unknown_name
 from byzantiny.sweep.errors import SweepError
 from byzantiny.sweep.schema import AttackEntry, GridFile, WireEntry
+from byzantiny_models.tasks import Task, load_task
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -122,6 +123,11 @@ def parse_grid(table: Mapping[str, Any], *, where: str = "grid", engine: EngineN
     if not cells:
         raise SweepError(f"{where}: every cell is excluded; leave some")
     return Grid(file, cells, jobs)
+
+
+def task_of(config: RunConfig) -> Task:
+    """Load a run's task, its files where the config says."""
+    return load_task(config.task, Path(config.data) if config.data else None)
 
 
 def _convert(table: Mapping[str, Any], where: str) -> GridFile:

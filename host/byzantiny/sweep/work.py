@@ -22,11 +22,12 @@ from byzantiny.experiment.events import ignore
 from byzantiny.experiment.wires import run_on
 from byzantiny.records import ClientRow, RoundRow
 from byzantiny.scores.records import Result, Series
-from byzantiny.sweep.grid import Job
+from byzantiny.sweep.grid import Job, task_of
 from byzantiny_models.inference import forward
 from byzantiny_models.networks import initial_model
-from byzantiny_models.tasks import Task, load_task
+from byzantiny_models.tasks import Task
 
+_INTEGERS = {"deployed": False, "per_client": False, "bits": []}
 Answers = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int8]], npt.NDArray[np.int8]]
 
 
@@ -54,7 +55,7 @@ def run_job(job: Job) -> Result:
 
 
 def _inprocess(job: Job) -> dict[str, Any]:
-    task = load_task(job.config.task)
+    task = task_of(job.config)
     done, cast, answers = run_on(job.wire, job.config, job.seed, task)
     return _fields(job, task, cast, done.rows, done.accounts, answers) | {
         "model_sha256": done.rows[-1].model_sha256,
@@ -65,11 +66,12 @@ def _inprocess(job: Job) -> dict[str, Any]:
 
 def _frames(job: Job) -> dict[str, Any]:
     """The coordinator with its frames, its ledger in memory and its run directory in a temporary one."""
-    task = load_task(job.config.task)
+    task = task_of(job.config)
     cast = make_cast(job.config, job.seed, task)
     notes: list[str] = []
     with TemporaryDirectory(prefix="byzantiny-sweep-") as folder:
-        experiment = parse_experiment(job.table)
+        # What a sweep scores is the integer model; the last round's other evaluations would take most of the time.
+        experiment = parse_experiment({"evaluation": _INTEGERS, **job.table})
         path = rundir.create(Path(folder), "run", experiment)
         Engine(ignore, in_memory=True).run(experiment, path)
         arm = rundir.arm_dir(path, "main", job.seed)
@@ -98,24 +100,26 @@ def _fields(
     job: Job, task: Task, cast: Cast, rows: list[RoundRow], accounts: list[Account], answers: Answers
 ) -> dict[str, Any]:
     counts = np.bincount(task.test_y)
+    chance = float(counts.max() / counts.sum()) if task.metric == "accuracy" else 0.5  # of an area under the curve
     floor = None
     if cast.chosen is not None:
         x, labels = cast.chosen
         first = initial_model(task.network, job.seed)
-        floor = float(np.mean(np.argmax(answers(first, x), axis=1) == labels))
+        floor = float(np.mean(np.argmax(answers(first, x), axis=1) == labels)) if len(labels) else None
     return {
         "clients": len(cast.roles),
         "cohort": rows[0].cohort,
-        "chance": float(counts.max() / counts.sum()),
+        "chance": chance,
         "attack_start": job.config.attack.start_round if cast.byzantine else None,
         "asr_floor": floor,
         "series": Series(
             accuracy=[row.accuracy for row in rows],
+            asr=[row.asr for row in rows],
             aggregated=[row.outcome == "aggregated" for row in rows],
             accepted=[row.accepted for row in rows],
             **{
                 name: [getattr(each, name) for each in accounts]
-                for name in ("asr", "spread_steps", "honest", "honest_kept", "minority", "minority_kept")
+                for name in ("spread_steps", "honest", "honest_kept", "minority", "minority_kept")
             },
             byzantine=[each.byzantine for each in accounts],
             byzantine_kept=[each.byzantine_kept for each in accounts],
