@@ -11,6 +11,7 @@ import typer
 
 from byzantiny.cli import doctor as doctor_module
 from byzantiny.cli import listing, model, robustness
+from byzantiny.cli.partition import show_partition
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
 from byzantiny.experiment import provenance
 from byzantiny.experiment.config import ConfigError
@@ -43,6 +44,7 @@ def build_app() -> typer.Typer:
     app.command("phase")(robustness.phase_)
     for study in (robustness.bias, robustness.kappa, robustness.breakdown):
         app.command()(study)
+    app.command()(partition)
     app.command("list")(list_)
     app.command("ls", hidden=True)(list_)
     app.command()(doctor)
@@ -103,6 +105,23 @@ def report(run: Run, json: Json = False) -> None:
 def reproduce(run: Run, json: Json = False) -> None:
     """Run it again from its directory and say `identical`, or name the first round that differs."""
     reproduce_run(Output(json), run)
+
+
+def partition(
+    experiment: File,
+    arm: Annotated[
+        str | None, typer.Option("--arm", help="This arm alone; default: every different partition.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="One of the experiment's seeds; default: its first.")
+    ] = None,
+    settings: Settings = None,
+    json: Json = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the picture: .svg, .png or .html.")] = None,
+) -> None:
+    """Show who would hold which samples: clients by classes, with sizes; nothing is run."""
+    overrides = parse_settings(settings or [])
+    show_partition(experiment, arm=arm, seed=seed, overrides=overrides, json=json, out=out)
 
 
 def list_(

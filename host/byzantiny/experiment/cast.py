@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from byzantiny.attacks import load_attacks
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
+from byzantiny.experiment.shares import Share, hash_shares, share_out
 from byzantiny.suggest import unknown_name
-from byzantiny_models import datasets, partitions
+from byzantiny_models import datasets
 from byzantiny_models.rng import Stream, rng_for
 from byzantiny_models.tasks import Task
 
@@ -30,8 +27,8 @@ class Role:
     dataset: bytes
     samples: int
     byzantine: bool
-    share: npt.NDArray[np.int64]
-    """Its training samples' indices, as dealt: before an attack touched them."""
+    share: Share
+    """Its training samples, as dealt and as its device shows them: before an attack touched them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +49,19 @@ class Cast:
 def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
     """Give every client its data and its part. Raises ConfigError."""
     members = run.members()
-    shares = _split(run, seed, task, len(members))
+    shares = share_out(run, seed, task)
     attack = make_attack(run)
     liars = set(byzantine_ids(run, seed)) if attack is not None else set()
     poisons_data = attack is not None and hasattr(attack, "poison")
     roles = []
     for (client_id, group), share in zip(members, shares, strict=True):
-        x, y = task.train_x[share], task.train_y[share]
+        x, y = share.of(task)
         if poisons_data and client_id in liars:
             x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
-        blob = datasets.pack(x, y, task.classes)
-        roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars, share))
-    return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares))
+        blob = datasets.pack(x, y, task.network.classes)  # a task may have fewer labels than its network has outputs
+        secret = secret_of(seed, client_id)
+        roles.append(Role(client_id, group, secret, blob, len(y), client_id in liars, share))
+    return Cast(tuple(roles), attack, poisons_data, hash_shares(shares))
 
 
 def secret_of(seed: int, client_id: str) -> bytes:
@@ -112,26 +110,3 @@ def make_attack(run: RunConfig) -> Any:
             " holds, which acts from round 1; set it to 1"
         )
     return attack
-
-
-def _split(run: RunConfig, seed: int, task: Task, n: int) -> list[npt.NDArray[np.int64]]:
-    rng, y, how = rng_for(seed, Stream.PARTITION), task.train_y, run.partition
-    match how.name:
-        case "iid":
-            return partitions.iid(rng, y, n)
-        case "dirichlet":
-            return partitions.dirichlet(rng, y, n, how.alpha, how.min_samples)
-        case "shards":
-            return partitions.shards(rng, y, n, how.shards_per_client)
-        case "quantity":
-            return partitions.quantity(rng, y, n, how.alpha, how.min_samples)
-        case "gamma-similarity":
-            return partitions.gamma_similarity(rng, y, n, how.gamma)
-
-
-def _hash_shares(shares: Sequence[npt.NDArray[np.int64]]) -> str:
-    digest = hashlib.sha256()
-    for share in shares:
-        digest.update(struct.pack("<I", len(share)))
-        digest.update(np.ascontiguousarray(share, dtype="<i8").tobytes())
-    return digest.hexdigest()

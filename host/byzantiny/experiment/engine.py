@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
 from byzantiny.experiment.cast import make_cast
-from byzantiny.experiment.config import ConfigError, Experiment
+from byzantiny.experiment.config import Experiment
+from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
@@ -26,12 +27,11 @@ from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
 from byzantiny.records import Final, FirmwareInfo, RoundRow
-from byzantiny.suggest import unknown_name
 from byzantiny.transport.brokers import open_broker
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.auth import derive_keys
 from byzantiny_models.networks import Network, initial_model
-from byzantiny_models.tasks import TASKS, Task, load_task
+from byzantiny_models.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Engine:
     command: tuple[str, ...] = ()
     cohorts: Mapping[tuple[str, int], Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
     """Replays: (arm, seed) -> round -> the clients whose updates were accepted."""
+    task: Task | None = None
+    """The experiment's task, where it is loaded already."""
 
     def run(self, experiment: Experiment, run_dir: Path) -> list[Final]:
         """Run whatever `run_dir` does not hold yet; its config must be this experiment's.
@@ -52,8 +54,6 @@ class Engine:
         Raises ByzantinyError with the remedy; Suspended if `stop()` said so. Nothing recorded is lost by either.
         """
         started = time.perf_counter()
-        task = load_task(_known_task(experiment.base.task))
-        network = task.network
         before = rundir.begun(run_dir, experiment)
         if before is not None and before.finished:
             held = [
@@ -63,6 +63,10 @@ class Engine:
             ]
             if None not in held:
                 return [final for final in held if final is not None]
+        task = open_task(experiment) if self.task is None else self.task
+        if before is not None:
+            require_same(before, task, run_dir)
+        network = task.network
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, network.layout)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
@@ -107,7 +111,7 @@ class Engine:
         arms = list(stage.experiment.arms)
         count = len(arms) * len(run.seeds)
         index = run.seeds.index(seed) * len(arms) + arms.index(arm) + 1
-        self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed))
+        self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed, stage.task.metric))
         held = rundir.load_final(folder)
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
@@ -225,9 +229,3 @@ class _Progress:
                 asr=row.asr if row.asr_exported is None else row.asr_exported,
             )
         )
-
-
-def _known_task(name: str) -> str:
-    if name not in TASKS:
-        raise ConfigError(unknown_name("task", name, TASKS))
-    return name

@@ -138,7 +138,10 @@ class Evaluator:
     def _clients(self, model: Model) -> dict[str, float]:
         if not self.run.evaluation.per_client:
             return {}
-        return client_scores(self.task, self.network, model, {role.client_id: role.share for role in self.cast.roles})
+        shares = {role.client_id: role.share for role in self.cast.roles}
+        held = {client_id: share.indices for client_id, share in shares.items()}
+        drifts = {client_id: share.drift for client_id, share in shares.items() if share.drift is not None}
+        return client_scores(self.task, self.network, model, held, drifts)
 
     def _last(self, model: Model, found: Evaluation, clients: dict[str, float]) -> LastEvaluation:
         return LastEvaluation(

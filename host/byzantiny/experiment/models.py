@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Experiment
+from byzantiny.experiment.data import reopen_task
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.events import Listener
 from byzantiny.experiment.reproduce import replay
@@ -18,7 +19,7 @@ from byzantiny.experiment.rundir import RunError
 from byzantiny.ledger import Ledger
 from byzantiny.suggest import unknown_name
 from byzantiny_models.networks import Network
-from byzantiny_models.tasks import Task, load_task
+from byzantiny_models.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ def load_run_model(
             f"{run_dir}: the model of {arm}, seed {seed}, round {wanted} has SHA-256 {found.hex()[:12]}, recorded is {kept}; "
             "see byzantiny reproduce"
         )
-    task = load_task(experiment.base.task)
+    task = reopen_task(experiment, run_dir)
     model = task.network.layout.unpack(blob)
     return RunModel(task.network, task, model, arm, seed, wanted, found.hex(), replayed)
 

@@ -17,6 +17,7 @@ from typing import Any
 from byzantiny.bodies.registry import body_names
 from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Evaluation, Experiment, parse_experiment
+from byzantiny.experiment.data import reopen_task
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Listener
 from byzantiny.experiment.starting import from_copy
@@ -62,7 +63,7 @@ class _Recorded:
 
 def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
     """Run again in a temporary directory and compare every closed round. Raises RunError and ConfigError."""
-    experiment = rundir.load_config(run_dir)
+    experiment = began = rundir.load_config(run_dir)
     experiment = from_copy(experiment, run_dir, rundir.begun(run_dir, experiment))
     recorded = {
         (arm, seed): _read(rundir.arm_dir(run_dir, arm, seed))
@@ -74,6 +75,7 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
         raise rundir.RunError(
             f"{run_dir} has no closed round to compare; go on with it first: byzantiny resume {run_dir}"
         )
+    task = reopen_task(began, run_dir)
     rounds = 0
     with tempfile.TemporaryDirectory(prefix="byzantiny-reproduce-") as folder:
         for (arm, seed), before in recorded.items():
@@ -82,7 +84,7 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
             measured = _evaluation(experiment.arms[arm].evaluation, before.arithmetic)
             again = _in_memory(experiment, arm, seed, len(before.rows), measured)
             path = rundir.create(Path(folder), f"{arm}-{seed}", again)
-            Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
+            Engine(listener, cohorts={(arm, seed): before.cohorts}, task=task).run(again, path)
             now = _read(rundir.arm_dir(path, arm, seed)).rows
             for round_num in sorted(now):
                 different = _difference(before.rows[round_num], now[round_num])
@@ -112,12 +114,13 @@ def replay(run_dir: Path, arm: str, seed: int, rounds: int, listener: Listener) 
     Raises RunError and ConfigError.
     """
     experiment = rundir.load_config(run_dir)
+    task = reopen_task(experiment, run_dir)
     experiment = from_copy(experiment, run_dir, rundir.begun(run_dir, experiment))
     before = _read(rundir.arm_dir(run_dir, arm, seed))
     with tempfile.TemporaryDirectory(prefix="byzantiny-replay-") as folder:
         again = _in_memory(experiment, arm, seed, rounds, _UNMEASURED)
         path = rundir.create(Path(folder), f"{arm}-{seed}", again)
-        Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
+        Engine(listener, cohorts={(arm, seed): before.cohorts}, task=task).run(again, path)
         with Ledger.open(rundir.arm_dir(path, arm, seed) / rundir.LEDGER) as ledger:
             closed = ledger.last_closed()
     if closed is None or closed.round_num != rounds:

@@ -37,11 +37,13 @@ class Grid(_Table, frozen=True, kw_only=True):
 class Partition(_Table, frozen=True, kw_only=True):
     """How the training set is split over the clients; a partition reads the parameters that are its own."""
 
-    name: Literal["iid", "dirichlet", "shards", "quantity", "gamma-similarity"] = "dirichlet"
+    name: Literal["iid", "dirichlet", "shards", "quantity", "gamma-similarity", "natural", "drift"] = "dirichlet"
     alpha: Annotated[float, Meta(gt=0)] = 100.0
     min_samples: Annotated[int, Meta(ge=1)] = 8
     shards_per_client: Annotated[int, Meta(ge=1)] = 2
     gamma: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    bias_steps: Annotated[int, Meta(ge=0, le=127)] = 16
+    gain_64ths: Annotated[int, Meta(ge=0, le=63)] = 8
 
     def in_force(self) -> dict[str, str | int | float]:
         """Return the name and the parameters that this partition reads.
@@ -49,12 +51,14 @@ class Partition(_Table, frozen=True, kw_only=True):
         >>> Partition(name="shards").in_force()
         {'partition': 'shards', 'shards_per_client': 2}
         """
-        names = {
+        names: tuple[str, ...] = {
             "iid": (),
             "dirichlet": ("alpha",),
             "shards": ("shards_per_client",),
             "quantity": ("alpha",),
             "gamma-similarity": ("gamma",),
+            "natural": (),
+            "drift": ("bias_steps", "gain_64ths"),
         }[self.name]
         return {"partition": self.name} | {name: getattr(self, name) for name in names}
 
@@ -150,6 +154,8 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     title: str = ""
     target: str = ""
     task: Name = "digits"
+    data: str | None = None
+    """Where the user's files are, for a task that reads some; relative to the experiment file's folder."""
     rounds: Annotated[int, Meta(ge=1)] = 40
     seeds: Annotated[list[Annotated[int, Meta(ge=0, le=(1 << 62))]], Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: [1]

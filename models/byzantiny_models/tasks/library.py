@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,12 @@ def digits() -> Task:
     origin = Origin("digits.csv.gz of scikit-learn", parameters={"scikit-learn": version("scikit-learn")})
     network = NETWORKS["mlp-64-32-10"]
     return Task("digits", network, x[train], y[train], x[test], y[test], classes=10, origin=origin)
+
+
+@functools.cache
+def digits_cnn() -> Task:
+    """Return the task `digits-cnn`: the samples of `digits`, whose 64 features are read as 8 x 8, for `cnn-8x8`."""
+    return replace(digits(), name="digits-cnn", network=NETWORKS["cnn-8x8"])
 
 
 def _read_csv(task: str, name: str) -> NDArray[np.float64]:
