@@ -111,7 +111,7 @@ class Engine:
         arms = list(stage.experiment.arms)
         count = len(arms) * len(run.seeds)
         index = run.seeds.index(seed) * len(arms) + arms.index(arm) + 1
-        self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed))
+        self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed, stage.task.metric))
         held = rundir.load_final(folder)
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))

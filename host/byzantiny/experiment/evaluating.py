@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from byzantiny.attacks import Measured
+from byzantiny.attacks import Measured, Place
 from byzantiny.experiment.cast import Cast, make_attack
 from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
 from byzantiny.records import AxisScore, Evaluated, LastEvaluation
@@ -84,7 +84,7 @@ def probes_of(run: RunConfig, seed: int, task: Task) -> Probes | None:
     if attack is None or not run.attack.byzantine or not isinstance(attack, Measured):
         return None
     rng = rng_for(seed, Stream.ATTACK, round_num=PROBES_ROUND)
-    offered = attack.probes(task.test_x, task.test_y, task.classes, rng)
+    offered = attack.probes(task.test_x, task.test_y, task.classes, rng, Place(network=task.network))
     if offered is None:
         return None
     try:

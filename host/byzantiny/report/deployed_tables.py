@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from byzantiny.report import deployed
 from byzantiny.report.arms import ArmSummary
+from byzantiny.report.metric import metric_name, metric_title
 from byzantiny.report.run import Run
 from byzantiny.report.tables import Table
 from byzantiny.report.targets import percent
@@ -30,7 +31,7 @@ COSTS = {
 
 def forms_table(run: Run, arms: Sequence[ArmSummary]) -> Table:
     """The three forms' scores, mean over the last tenth of the rounds and the seeds."""
-    metric = metric_of(run)
+    metric = metric_title(metric_name(run.manifest))
     rows = []
     for arm in arms:
         shares = [deployed.figure_of(run, arm.info.name, share) for share in deployed.FORMS.values()]
@@ -137,11 +138,6 @@ def cost_table(run: Run, arms: Sequence[ArmSummary]) -> Table:
             how = "measured: whole frames, those sent again included, mean over clients and rounds"
             rows.append((f"a client's round {label} on the line, bytes", grouped(total / offered), how))
     return Table("Costs of the network", ("what", "figure", "how it was found"), tuple(rows))
-
-
-def metric_of(run: Run) -> str:
-    """The task's metric as a word: accuracy, or AUC."""
-    return {"auc": "AUC"}.get(str(run.manifest.task.get("metric")), "accuracy")
 
 
 def _title(arm: ArmSummary) -> str:

@@ -51,6 +51,8 @@ class ALIE:
         knowledge="omniscient",
         capability="update",
         paper="Baruch et al., NeurIPS 2019, arXiv 1902.06156",
+        atlas=("AML.T0018.000", "AML.T0031"),
+        nist=("NISTAML.011",),
     )
 
     def __post_init__(self) -> None:

@@ -43,6 +43,8 @@ class SteerGrid:
         knowledge="own",
         capability="update",
         paper="none; docs/grid.md of this project",
+        atlas=("AML.T0018.000", "AML.T0031"),
+        nist=("NISTAML.011",),
     )
 
     def __post_init__(self) -> None:

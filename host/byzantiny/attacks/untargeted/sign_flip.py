@@ -45,6 +45,8 @@ class SignFlip:
         knowledge="own",
         capability="update",
         paper="Li et al., AAAI 2019, arXiv 1811.03761",
+        atlas=("AML.T0018.000", "AML.T0031"),
+        nist=("NISTAML.011",),
     )
 
     def __post_init__(self) -> None:

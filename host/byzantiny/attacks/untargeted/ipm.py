@@ -46,6 +46,8 @@ class IPM:
         knowledge="omniscient",
         capability="update",
         paper="Xie et al., UAI 2019, arXiv 1903.03936",
+        atlas=("AML.T0018.000", "AML.T0031"),
+        nist=("NISTAML.011",),
     )
 
     def __post_init__(self) -> None:
