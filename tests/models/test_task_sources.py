@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byzantiny_models.errors import InvalidValueError
@@ -201,6 +201,7 @@ def folders(data_makers, tmp_path_factory):
     return {name: make(tmp_path_factory.mktemp(name)) for name, make in data_makers.items()}
 
 
+@settings(deadline=None, max_examples=60)  # a busy machine takes its time over uci-har's text
 @given(data=st.data())
 def test_a_file_cut_or_changed_anywhere_gives_a_sentence_or_a_task(data, folders):
     """Hostile data at the level of a task: never another exception, never half a task."""
