@@ -13,6 +13,7 @@ from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
+from byzantiny.experiment.data import dataset_sha256, origin_record
 from byzantiny.experiment.resolve import make_plan, stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
@@ -59,7 +60,9 @@ def describe(
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
+            "metric": task.metric,
         },
+        data=origin_record(base, task),
         training=msgspec.to_builtins(base.training),
         grid=msgspec.to_builtins(base.grid),
         tensors=[tensor.name for tensor in network.layout.tensors],
@@ -95,15 +98,6 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
         "cohorts_sha256": hashlib.sha256(msgspec.json.encode(cohorts)).hexdigest(),
         "byzantine": {name: _liars(run, seed) for name, run in experiment.arms.items()},
     }
-
-
-def dataset_sha256(task: Task) -> str:
-    """Return the hash of a task's samples and labels, training then test."""
-    digest = hashlib.sha256()
-    for array in (task.train_x, task.train_y, task.test_x, task.test_y):
-        digest.update(str(array.shape).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _arm(name: str, experiment: Experiment, d: int) -> ArmInfo:
