@@ -24,7 +24,7 @@ from byzantiny.screening import load_screening
 from byzantiny.suggest import unknown_name
 from byzantiny.updates.rules import PROPERTIES, STREAMS, Bound, Kappa
 from byzantiny_models.networks import NETWORKS
-from byzantiny_models.tasks import TASKS
+from byzantiny_models.tasks import TaskSource, load_tasks
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -138,12 +138,25 @@ def _networks() -> Rows:
     ]
 
 
+def _task(source: TaskSource) -> Row:
+    """Return the card of a task, and the parameters that `[data] params` may give.
+
+    >>> from byzantiny_models.tasks import TASKS
+    >>> row = _task(TASKS["mnist"])
+    >>> row["networks"], row["metric"], row["parameters"]
+    (['cnn-28x28'], 'accuracy', [])
+    """
+    row = {field.name: _plain(getattr(source.info, field.name)) for field in dataclasses.fields(source.info)}
+    parameters = [_parameter(parameter, source.load) for parameter in source.parameters.values()]
+    return {**row, "parameters": parameters}
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "aggregators": lambda: _cards(load_aggregators()),
     "preaggregators": lambda: _cards(load_preaggregators()),
     "screening": lambda: _cards(load_screening()),
     "attacks": lambda: _cards(load_attacks()),
-    "tasks": lambda: [{"name": name} for name in TASKS],
+    "tasks": lambda: [_task(source) for source in load_tasks().values()],
     "networks": _networks,
     "bodies": lambda: [{"name": name} for name in body_names()],
     "ports": lambda: [{"name": name} for name in port_names()],
