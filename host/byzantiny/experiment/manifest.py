@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
+from byzantiny.experiment.costs import network_costs
 from byzantiny.experiment.data import dataset_sha256, origin_record
 from byzantiny.experiment.resolve import make_plan, stages_of
 from byzantiny.records import ArmInfo, Manifest
@@ -28,8 +30,12 @@ def describe(
     *,
     broker_kind: str,
     before: Manifest | None = None,
+    start: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's."""
+    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's.
+
+    `start` is what it keeps of a starting point.
+    """
     base = experiment.base
     network = task.network
     cast = make_cast(base, base.seeds[0], task)
@@ -57,14 +63,18 @@ def describe(
             "dataset_sha256": dataset_sha256(task),
             **base.partition.in_force(),
             "partition_sha256": cast.partition_sha256,
+            "metric": task.metric,
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
-            "metric": task.metric,
+            **(start or {}),
         },
         data=origin_record(base, task),
         training=msgspec.to_builtins(base.training),
         grid=msgspec.to_builtins(base.grid),
+        evaluation=msgspec.to_builtins(base.evaluation),
+        class_names=list(task.class_names),
+        costs=network_costs(network),
         tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[
             {
