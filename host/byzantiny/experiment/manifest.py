@@ -15,7 +15,7 @@ from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
 from byzantiny.experiment.costs import network_costs
-from byzantiny.experiment.data import dataset_sha256, origin_record
+from byzantiny.experiment.data import dataset_sha256, sources_of
 from byzantiny.experiment.resolve import make_plan, stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
@@ -69,7 +69,7 @@ def describe(
             "layout_sha256": network.layout.sha256.hex(),
             **(start or {}),
         },
-        data=origin_record(base, task),
+        sources=sources_of(task),
         training=msgspec.to_builtins(base.training),
         grid=msgspec.to_builtins(base.grid),
         evaluation=msgspec.to_builtins(base.evaluation),
