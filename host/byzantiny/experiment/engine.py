@@ -23,7 +23,7 @@ from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
-from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
+from byzantiny.experiment.resolve import check_pipeline, check_trainer, make_federation, make_plan
 from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
@@ -77,6 +77,7 @@ class Engine:
             require_same(before, task, run_dir)
         network = task.network
         for arm, run in experiment.arms.items():
+            check_trainer(arm, run, network)
             check_pipeline(arm, run, network.layout)
             check_adversary(arm, run, task)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be

@@ -136,13 +136,14 @@ def make_setup(
     run: RunConfig, seed: int, task: Task, cast: Cast, *, arm: str, batch: BatchFactory | None, spread: bool
 ) -> Setup:
     """Put the pieces of a run together."""
-    specs = [DeviceSpec(role.client_id, role.secret, role.dataset, task.network.name) for role in cast.roles]
+    trainer, network = run.training.trainer, task.network.name
+    specs = [DeviceSpec(r.client_id, r.secret, r.dataset, network, trainer=trainer) for r in cast.roles]
     layout = task.network.layout
     return Setup(
         plan=make_plan(run, arm, seed, layout),
         layout=layout,
         federation=make_federation(run, layout),
-        trainer=(batch or load_batch())(specs),
+        trainer=(batch or load_batch(None, trainer))(specs),
         ids=tuple(role.client_id for role in cast.roles),
         claimed=tuple(role.samples for role in cast.roles),
         liars=frozenset(cast.byzantine),

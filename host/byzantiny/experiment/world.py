@@ -235,6 +235,7 @@ class _Builder:
             network=self._setting.network,
             boot_id=int.from_bytes(self._setting.entropy(4), "little") | 1,
             max_payload=self._payloads[role.group],
+            trainer=self._run.training.trainer,
         )
 
     def _link(self, role: Role) -> Link:
