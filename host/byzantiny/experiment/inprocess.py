@@ -122,6 +122,8 @@ def check_inprocess(run: RunConfig, arm: str) -> None:
             f"arms.{arm}: round.quorum = {run.round.quorum} of a cohort of {cohort}: in process nobody comes first; set it"
             " to 0, or choose the engine `frames`"
         )
+    if run.training.scope != "all":
+        raise ConfigError(f"arms.{arm}: training.scope is for devices with a base; choose the engine `frames`")
     link = run.link
     if any((link.drop, link.duplicate, link.reorder, link.corrupt, link.delay_s)):
         raise ConfigError(f"arms.{arm}: [link] faults happen to frames; choose the engine `frames`")
