@@ -64,4 +64,4 @@ class BitFlip:
         codes = quantize_rows(context.need(self.name, "own")).view(np.uint8).copy()
         for bit in self.bits:
             codes ^= (context.rng.random(codes.shape) < self.p).astype(np.uint8) << np.uint8(bit)
-        return np.maximum(codes.view(np.int8), -CODE_LIMIT).astype(np.float64)
+        return np.asarray(np.maximum(codes.view(np.int8), -CODE_LIMIT), dtype=np.float64)

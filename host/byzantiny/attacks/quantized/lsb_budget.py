@@ -107,4 +107,4 @@ def moved(attack: str, context: AttackContext, knowledge: Knowledge, steps: int)
     """Return every attacker's own codes, so many steps against what it knows: its own update, or a mean of several."""
     own = context.need(attack, "own")
     against = own if knowledge == "own" else mean(context.known(attack, knowledge))
-    return np.clip(own - steps * np.sign(against), -CODE_LIMIT, CODE_LIMIT) + 0.0
+    return np.asarray(np.clip(own - steps * np.sign(against), -CODE_LIMIT, CODE_LIMIT) + 0.0)

@@ -64,4 +64,4 @@ class SaturationPinning:
                 spent = np.cumsum(weight[order] * (CODE_LIMIT**2 - row[order] ** 2)) + float((weight * row * row).sum())
                 chosen = order[: int(np.searchsorted(spent, context.l2_bound**2, side="right"))]
             row[chosen] = -CODE_LIMIT * np.sign(middle[chosen])
-        return rows + 0.0
+        return np.asarray(rows + 0.0)

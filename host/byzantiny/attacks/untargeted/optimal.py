@@ -17,7 +17,7 @@ from byzantiny.attacks.base import AttackContext, AttackInfo, Knowledge
 from byzantiny.attacks.checks import require_choice, require_count
 from byzantiny.attacks.deployed import Target
 from byzantiny.attacks.geometry import Directions, deviation, direction, mean
-from byzantiny.attacks.search import EVALUATIONS, maximise
+from byzantiny.attacks.search import EVALUATIONS, strongest
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class OptimalALIE:
         rows = context.need(self.name, "honest")
         middle, std = mean(rows), deviation(self.name, rows, self.ddof)
         target = Target(context, self.name, rows)
-        z = maximise(lambda z: target.harm(middle + z * std), self.evaluations)
+        z = strongest(lambda z: target.harm(middle + z * std), self.evaluations)
         return np.tile(middle + z * std, (context.f, 1))
 
 
@@ -111,7 +111,7 @@ class OptimalIPM:
         """Return the rows, (f, d) in grid steps."""
         rows = context.need(self.name, "honest")
         middle, target = mean(rows), Target(context, self.name, rows)
-        epsilon = maximise(lambda e: target.harm(-e * middle), self.evaluations)
+        epsilon = strongest(lambda e: target.harm(-e * middle), self.evaluations)
         return np.tile(-epsilon * middle, (context.f, 1))
 
 
@@ -164,5 +164,5 @@ class Tailored:
         rows = context.need(self.name, "honest")
         middle, target = mean(rows), Target(context, self.name, rows)
         way = direction(self.name, self.direction, rows, self.ddof)
-        gamma = maximise(lambda g: target.harm(middle + g * way), self.evaluations)
+        gamma = strongest(lambda g: target.harm(middle + g * way), self.evaluations)
         return np.tile(middle + gamma * way, (context.f, 1))

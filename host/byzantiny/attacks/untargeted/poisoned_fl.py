@@ -90,7 +90,8 @@ class PoisonedFL:
         length, before = norm(moved), norm(row)
         rest = np.abs(moved - (row * (length / before) if before else 0.0))
         size = norm(rest)
-        return factor * length * (rest / size if size else np.full(len(rest), len(rest) ** -0.5)) * sign
+        way: Floats = rest / size if size else np.full(len(rest), len(rest) ** -0.5)
+        return np.asarray(factor * length * way * sign)
 
 
 def signs(campaign: int, d: int) -> Floats:
@@ -99,7 +100,8 @@ def signs(campaign: int, d: int) -> Floats:
     >>> signs(1, 4).tolist() == signs(1, 4).tolist(), sorted(set(np.abs(signs(2, 9)).tolist()))
     (True, [1.0])
     """
-    return 2.0 * np.random.default_rng([campaign, 0x50464C]).integers(0, 2, d) - 1.0
+    drawn = np.random.default_rng([campaign, 0x50464C]).integers(0, 2, d)
+    return np.asarray(2.0 * drawn - 1.0)
 
 
 def moves_along(moved: Floats, sign: Floats, level: float = 0.01) -> bool:
