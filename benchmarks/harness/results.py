@@ -22,6 +22,8 @@ class Entry:
     excess: float = 0.0
     convention: str = ""
     reason: str = ""
+    stopped_s: float = 0.0
+    """CPU seconds after which it was stopped, without a result; 0 where it was not."""
 
     @property
     def counts(self) -> bool:
@@ -62,9 +64,25 @@ class Result:
         theirs, ours = self.seconds(name), self.seconds("ours")
         return theirs / ours if theirs is not None and ours else None
 
+    def least_ratio_to(self, name: str) -> float | None:
+        """`ratio_to`, or, of a contestant that was stopped for its length, what the ratio is at least."""
+        entry, ours = self.entry(name), self.seconds("ours")
+        if entry is not None and entry.stopped_s and ours:
+            return entry.stopped_s / ours
+        return self.ratio_to(name)
+
     @property
     def ratio_to_best(self) -> float | None:
         return None if self.best_peer is None else self.ratio_to(self.best_peer.name)
+
+    @property
+    def least_ratio_to_best(self) -> float | None:
+        """`ratio_to_best`, or, where every peer was stopped for its length, what the ratio to each of them is at least."""
+        if self.best_peer is not None:
+            return self.ratio_to_best
+        ratios = [self.least_ratio_to(entry.name) for entry in self.peers]
+        known = [ratio for ratio in ratios if ratio is not None]
+        return min(known) if known and len(known) == len(ratios) else None
 
     @property
     def reads(self) -> float | None:

@@ -37,11 +37,14 @@ class LayerState(Protocol):
         ...
 
 
-def make_layer(network: Network, plan: LayerPlan, models: Int32s, lr_shift: int) -> LayerState:
-    """Return the state of a layer over the models (n, d) of n clients, which training writes to."""
+def make_layer(network: Network, plan: LayerPlan, models: Int32s, lr_shift: int, grain: int = 0) -> LayerState:
+    """Return the state of a layer over the models (n, d) of n clients, which training writes to.
+
+    Weights move in multiples of 2^grain of a master: 0, or 8 for weights that are int8 and nothing more.
+    """
     if plan.kind == "pool":
         return _Pool(plan)
-    return (_Dense if plan.window is None else _Conv)(network, plan, models, lr_shift)
+    return (_Dense if plan.window is None else _Conv)(network, plan, models, lr_shift, grain)
 
 
 class _Pool:
@@ -54,15 +57,16 @@ class _Pool:
 
     def backward(self, error: Int32s, x: Int32s) -> Int32s:
         assert self.plan.window is not None
-        return _masked(self.plan, spread_error(self.plan.window, error), x)
+        return masked(self.plan, spread_error(self.plan.window, error), x)
 
     def update(self, error: Int32s, x: Int32s, a: Noise, b: Noise) -> None:
         pass
 
 
 class _Weighted:
-    def __init__(self, network: Network, plan: LayerPlan, models: Int32s, lr_shift: int) -> None:
+    def __init__(self, network: Network, plan: LayerPlan, models: Int32s, lr_shift: int, grain: int) -> None:
         self.plan, n = plan, len(models)
+        self.grain = grain
         self.masters = None if plan.kernel is None else models[:, plan.kernel].reshape(n, plan.rows, plan.fan_in)
         self.biases = None if plan.bias is None else models[:, plan.bias]
         if self.masters is None:
@@ -78,9 +82,18 @@ class _Weighted:
     def forward(self, x: Int32s) -> Int32s:
         return forward_layer(self.plan, self.weights[: len(x)], self.current_biases[: len(x)], x)
 
+    def moved(self, gradient: Int32s, noise: Noise) -> Int32s:
+        """Return a gradient as a step of the masters, rounded once: at 2^grain of a master."""
+        if not self.grain:
+            return stochastic_shift(gradient, self.weight_shift, noise).astype(np.int32)
+        # The noise has up to 24 bits here, which int32 does not hold beside a gradient.
+        shift = self.weight_shift + self.grain
+        low = (noise >> np.uint32(32 - shift)).astype(np.int64)
+        return (((gradient.astype(np.int64) + low) >> shift) << self.grain).astype(np.int32)
+
     def _scaled(self, total: Floats, x: Int32s) -> Int32s:
         shift = WEIGHT_FRAC + self.plan.error_frac - HIDDEN_ERROR_FRAC
-        return _masked(self.plan, rounding_shift(total.astype(np.int32), shift), x)
+        return masked(self.plan, rounding_shift(total.astype(np.int32), shift), x)
 
 
 class _Dense(_Weighted):
@@ -100,7 +113,7 @@ class _Dense(_Weighted):
             offsets = (plan.kernel.start + rows * plan.fan_in).astype(np.uint32)[:, np.newaxis]
             noise = draw(offsets + np.arange(plan.fan_in, dtype=np.uint32), a[:, np.newaxis], b[:, np.newaxis])
             moved = self.masters[clients, rows]
-            moved -= stochastic_shift(e[:, np.newaxis] * x[clients], self.weight_shift, noise)
+            moved -= self.moved(e[:, np.newaxis] * x[clients], noise)
             moved = saturate(moved, LIMITS["int16"])
             self.masters[clients, rows] = moved
             self.weights[clients, rows] = derive_weights(moved)
@@ -124,7 +137,7 @@ class _Conv(_Weighted):
             seen = gather(plan.window, x).astype(np.float64)
             gradient = np.matmul(np.swapaxes(e, 1, 2).astype(np.float64), seen).astype(np.int32).reshape(m, -1)
             noise = draw(np.arange(plan.kernel.start, plan.kernel.stop, dtype=np.uint32), a, b)
-            step = stochastic_shift(gradient, self.weight_shift, noise).reshape(m, plan.rows, plan.fan_in)
+            step = self.moved(gradient, noise).reshape(m, plan.rows, plan.fan_in)
             self.masters[:m] = saturate(self.masters[:m] - step, LIMITS["int16"])
             self.weights[:m] = derive_weights(self.masters[:m])
         if self.biases is not None and plan.bias is not None:
@@ -137,7 +150,7 @@ class _Conv(_Weighted):
         return error.reshape(len(error), self.plan.window.positions, self.plan.rows)
 
 
-def _masked(plan: LayerPlan, error: Int32s, x: Int32s) -> Int32s:
+def masked(plan: LayerPlan, error: Int32s, x: Int32s) -> Int32s:
     """Within the limit of the layer below, and 0 where its activation is clamped: no gradient passes there."""
     below: Int32s = np.minimum(np.maximum(error, -plan.below_limit - 1), plan.below_limit)
     low, high = plan.passes

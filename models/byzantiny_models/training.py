@@ -23,6 +23,7 @@ Overflow (plans.py has the sums of products; tests/models go to the limits):
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,13 +31,30 @@ from numpy.typing import ArrayLike, NDArray
 from byzantiny_models.encoding import encode
 from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.inference import Int32s, accuracy, check_inputs, forward
+from byzantiny_models.layouts import WEIGHT_FRAC
 from byzantiny_models.networks import Network
-from byzantiny_models.plans import layer_plans
-from byzantiny_models.quantization import EXP_LUT, saturate
+from byzantiny_models.plans import ERROR_FRAC, HIDDEN_ERROR_FRAC, layer_plans
+from byzantiny_models.quantization import EXP_LUT, rounding_shift, saturate
 from byzantiny_models.rng import MAX_SAMPLES, Key, draw, sample_order
-from byzantiny_models.steps import make_layer
+from byzantiny_models.steps import make_layer, masked
 
 __all__ = ["LR_SHIFTS", "accuracy", "encode", "forward", "output_error", "train", "train_many"]
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """What a trainer does otherwise than INT8-SR.
+
+    `grain`: bits of a master's step that are not kept. `feedback`: by layer that computes something, int8 Q6 (outputs of the
+    network, inputs of the next layer), instead of the weights' transpose.
+    """
+
+    grain: int = 0
+    feedback: tuple[NDArray[np.int8], ...] = ()
+
+
+PLAIN = Variant()
+"""INT8-SR itself."""
 
 LR_SHIFTS = range(4, 15)
 """Learning rates 2^-k: below 4 training is unstable, above 14 the weights' shift k + 2 passes 16."""
@@ -118,10 +136,11 @@ def train_many(
     keys_train: Sequence[Key],
     epochs: int,
     lr_shift: int,
+    variant: Variant = PLAIN,
 ) -> Int32s:
     """Return what `train` returns for each of n clients, int32 (n, d); clients may have different sample counts.
 
-    `models` is (d,), one start for all, or (n, d).
+    `models` is (d,), one start for all, or (n, d). `variant`: what a trainer that is not INT8-SR does otherwise.
 
     Raises:
         InvalidValueError: as `train`, and sequences of different lengths.
@@ -160,6 +179,7 @@ def train_many(
             [keys_train[c] for c in chosen],
             epochs,
             lr_shift,
+            variant,
         )
     return trained
 
@@ -172,6 +192,7 @@ def _train_chunk(
     keys_train: list[Key],
     epochs: int,
     lr_shift: int,
+    variant: Variant,
 ) -> Int32s:
     counts = np.array([len(y) for _, y in data])
     x, y = np.concatenate([x for x, _ in data]), np.concatenate([y for _, y in data])
@@ -183,7 +204,7 @@ def _train_chunk(
     k0, k1 = np.array(keys_train, dtype=np.uint32).T
     when = np.arange(steps, dtype=np.uint32)[:, np.newaxis]
     noise_a, noise_b = draw(when, k0, k1), draw(when, k1, k0)
-    state = _State(network, models, lr_shift)
+    state = _State(network, models, lr_shift, variant)
     active = np.searchsorted(-counts * epochs, -np.arange(steps), side="left")
     for t in range(steps):
         m = int(active[t])
@@ -194,9 +215,10 @@ def _train_chunk(
 class _State:
     """The layers of a chunk of clients."""
 
-    def __init__(self, network: Network, models: Int32s, lr_shift: int) -> None:
+    def __init__(self, network: Network, models: Int32s, lr_shift: int, variant: Variant) -> None:
         plans = layer_plans(network)
-        self.layers = [make_layer(network, plan, models, lr_shift) for plan in plans]
+        self.layers = [make_layer(network, plan, models, lr_shift, variant.grain) for plan in plans]
+        self.feedback = variant.feedback
         self.plans = plans
         self.reconstructs = network.head == "squared-error"
         self.lowest = next(i for i, plan in enumerate(plans) if plan.kernel is not None or plan.bias is not None)
@@ -207,11 +229,22 @@ class _State:
         for layer in self.layers:
             inputs.append(layer.forward(inputs[-1]))
         error = squared_error(inputs[-1], x) if self.reconstructs else output_error(inputs[-1], y)
+        outermost = error
         for i in range(len(self.layers) - 1, self.lowest - 1, -1):
             layer = self.layers[i]
-            below = layer.backward(error, inputs[i]) if i > self.lowest else error  # with the weights before the update
+            below = error
+            if i > self.lowest:  # with the weights before the update
+                below = (
+                    layer.backward(error, inputs[i]) if not self.feedback else self._fed_back(i, outermost, inputs[i])
+                )
             layer.update(error, inputs[i], a, b)
             error = below
+
+    def _fed_back(self, i: int, outermost: Int32s, x: Int32s) -> Int32s:
+        """The error of the layer below layer i, straight from the outputs through its fixed matrix."""
+        plan = self.plans[i]
+        total = outermost @ self.feedback[i - 1].astype(np.int32)
+        return masked(plan, rounding_shift(total, WEIGHT_FRAC + ERROR_FRAC - HIDDEN_ERROR_FRAC), x)
 
 
 def _samples(network: Network, x: ArrayLike, y: ArrayLike) -> tuple[Int32s, Int32s]:

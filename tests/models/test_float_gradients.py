@@ -35,7 +35,9 @@ def test_outputs_are_those_of_the_float_control(name):
     network = NETWORKS[name]
     x = np.random.default_rng(1).integers(-128, 128, (5, network.features)).astype(np.int8)
     model = to_float(network.layout, initial_model(network, 1))
-    assert np.allclose(outputs(network, model, scaled_inputs(network, x))[-1], forward_float(network, model, x), atol=1e-4)
+    assert np.allclose(
+        outputs(network, model, scaled_inputs(network, x))[-1], forward_float(network, model, x), atol=1e-4
+    )
 
 
 def test_a_frozen_layer_has_no_gradient_and_passes_the_error_on():

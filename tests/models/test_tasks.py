@@ -3,15 +3,15 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzantiny_models import tasks
 from byzantiny_models.errors import InvalidValueError, MissingDependencyError
-from byzantiny_models.tasks import TASKS, load_task, split_stratified
+from byzantiny_models.tasks import TASKS, library, load_task, split_stratified
 
 
 def test_digits_has_the_documented_shape_and_range():
@@ -45,13 +45,13 @@ def test_a_task_is_loaded_once_and_cannot_be_written_to():
 
 
 def test_an_unknown_task_is_refused_by_name():
-    with pytest.raises(InvalidValueError, match=r"'mnist'.*digits"):
-        load_task("mnist")
+    with pytest.raises(InvalidValueError, match=r"'minst'.*digits"):
+        load_task("minst")
 
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    monkeypatch.setitem(TASKS, "digits", tasks._digits.__wrapped__)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(TASKS, "digits", replace(TASKS["digits"], load=library.digits.__wrapped__))
     with pytest.raises(MissingDependencyError, match=r"pip install 'byzantiny\[data\]'"):
         load_task("digits")
 

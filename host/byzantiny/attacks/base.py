@@ -79,13 +79,15 @@ class Measured(Protocol):
 
     def probes(
         self, x: NDArray[Any], y: NDArray[Any], classes: int, rng: np.random.Generator, place: Place = ALONE
-    ) -> Samples:
+    ) -> Samples | None:
         """Return inputs made of test samples, and the label each is to get; success is the share that gets it.
 
-        With `aims_at = "chosen inputs"` the same pair is handed back as `context.chosen` or `place.chosen`.
+        A sample that has the wanted label anyway is not asked, or success would be free. None: as parametrised it wants
+        nothing in particular. With `aims_at = "chosen inputs"` the same pair is handed back as `context.chosen` or
+        `place.chosen`.
 
         Raises:
-            AttackError: no test sample can show it.
+            AttackError: a class the task does not have, or no test sample can show it.
         """
         ...
 

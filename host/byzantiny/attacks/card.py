@@ -62,6 +62,7 @@ NEEDS: Mapping[str, str] = {
     "grid": "the layout and the announced shifts",
     "training": "the network and the attackers' own samples, on a computer of their own",
     "chosen": "the inputs it is to be measured on",
+    "unrounded": "the attackers' own updates before they were put on the grid",
 }
 """What an attack may need beside honest rows, by the name on its card."""
 
@@ -71,8 +72,8 @@ class AttackInfo:
     """The card of an attack; `knowledge` is the least it needs with its default parameters.
 
     `access`: a name of ACCESS. `aims_at`: what its success is measured on; `trigger` and `chosen inputs` come with
-    `probes`. `needs`: names of NEEDS without which it cannot run. `atlas`, `nist`: ids of the taxonomies. `family`: the
-    section of docs/attacks.md.
+    `probes`. `needs`: names of NEEDS without which it cannot run. `atlas`, `nist`: ids of the taxonomies. `idle`: the
+    parameter that makes it the honest update, or leaves the data as they are, at 0; "" where none does.
 
     Raises:
         AttackError: a name that is none of these; a data attack that does not say whether it may touch what is there.
@@ -89,6 +90,7 @@ class AttackInfo:
     needs: tuple[str, ...] = ()
     atlas: tuple[str, ...] = ()
     nist: tuple[str, ...] = ()
+    idle: str = ""
 
     def __post_init__(self) -> None:
         for what, given, known in (

@@ -22,7 +22,8 @@ class AttackContext:
     """What the adversary has in a round; a field the experiment does not grant is None.
 
     Rows: `honest` (n - f, d), the honest clients' in grid steps; `own` (f, d), what the attackers' own bodies trained
-    honestly. `n` counts the cohort, `f` the attackers that are crafted for in this call.
+    honestly; `unrounded` (f, d), the same before it was put on the grid, which whoever owns the device can compute.
+    `n` counts the cohort, `f` the attackers that are crafted for in this call.
     The round, which every client receives: `model` int32 (d,), `round_num`, `layout`, `shifts`, `l2_bound` (0: none).
     What they remember: `history`, the global models of earlier rounds, the oldest first, without this round's.
     What they own: `network` and `data`, one pair (x, y) an attacker, as its body has them before any poisoning.
@@ -53,6 +54,7 @@ class AttackContext:
     campaign: int = 0
     attackers: int | None = None
     members: tuple[int, ...] | None = None
+    unrounded: NDArray[np.float64] | None = None
 
     def granted(self, knowledge: Knowledge, *, defence: bool = False) -> AttackContext:
         """Return the context with only what the knowledge grants: `honest` is for the omniscient.

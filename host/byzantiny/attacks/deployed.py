@@ -12,6 +12,7 @@ from byzantiny.attacks.context import AttackContext
 from byzantiny.attacks.errors import AttackError
 from byzantiny.attacks.geometry import Floats, mean, norm
 from byzantiny.attacks.lattice import on_grid
+from byzantiny.attacks.search import maximise
 from byzantiny.updates import AggregationError, UpdateBatch, quantize_rows
 from byzantiny.updates.steps import common_scale
 
@@ -56,8 +57,8 @@ class Target:
     """What an attack in the loop maximises: how far the aggregate is from the mean of the honest rows.
 
     `harm(row)` takes one row for all attackers, puts it on the grid as the wire will, and runs the defence.
-    A defence that refuses to aggregate leaves the model where it is: harm 0 - the distance of no step from the mean is
-    not counted, for a round without an aggregate is an attack of another kind (denial).
+    A defence that refuses to aggregate leaves the model where it is, which counts as no harm: a round without an aggregate is
+    an attack of another kind (denial).
     """
 
     def __init__(self, context: AttackContext, attack: str, rows: Floats) -> None:
@@ -81,6 +82,10 @@ class Target:
             return self._defence(codes)
         except AggregationError:
             return None
+
+    def best_along(self, start: Floats, way: Floats, evaluations: int) -> float:
+        """Return the gamma that does most harm at `start + gamma way`, by line search."""
+        return maximise(lambda gamma: self.harm(start + gamma * way), evaluations)
 
     def harm(self, row: Floats) -> float:
         """Return `||aggregate - mean||`; 0 where the defence refuses."""

@@ -6,6 +6,7 @@ sqrt(d) / 2. So the constrained attacks search integer rows, and what they retur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -22,8 +23,10 @@ from byzantiny.updates.aggregate import round_half_away
 _FACTORS = 64
 
 
-def on_grid(context: AttackContext, row: Floats) -> Floats:
+def on_grid(context: AttackContext, row: Floats, radius: float = math.inf) -> Floats:
     """Return the integer row that the wire carries of a real one: scaled into the L2 bound, rounded, within +-127.
+
+    `radius` is a bound of the attack's own beside it, in the same unit.
 
     The direction is kept where the bound binds; rounding outwards may pass it again, so the row is scaled until the codes
     themselves are within.
@@ -32,15 +35,15 @@ def on_grid(context: AttackContext, row: Floats) -> Floats:
     >>> on_grid(context, np.array([300.0, -400.0])).tolist()
     [3.0, -4.0]
     """
-    scale, bound = context.scale, float(context.l2_bound)
+    scale, bound = context.scale, min(context.l2_bound or math.inf, radius)
     row = np.clip(row, -1e9, 1e9)
     factor = 1.0
-    if bound:
+    if bound < math.inf:
         length = norm(row, scale)
         factor = min(1.0, bound / length) if length else 1.0
     while True:
         codes = np.clip(round_half_away(factor * row), -CODE_LIMIT, CODE_LIMIT) + 0.0
-        if not bound or norm(codes, scale) <= bound:
+        if norm(codes, scale) <= bound:
             return codes
         factor *= 1 - 1 / 1024
 

@@ -18,32 +18,29 @@ def maximise(
     step: float = FIRST_STEP,
     ratio: float = RATIO,
 ) -> float:
-    """Return the best x >= start found: up from the best by `step`, doubled while that helps, and from then on shrinking.
+    """Return the best x >= 0 found: go up by `step`, doubled while it helps; then try around the best, `step` shrinking.
 
-    It never goes back, so it may end beyond the best; `strongest` looks there, too.
-
-    >>> round(maximise(lambda x: -(x - 3) ** 2), 2), round(strongest(lambda x: -(x - 3) ** 2), 1)
-    (5.12, 3.0)
+    >>> round(maximise(lambda x: -(x - 3) ** 2, evaluations=60), 2)
+    3.0
     """
-    best, most, growing = start, value(start), True
+    best, most = start, value(start)
+    tried = start
     for _ in range(evaluations - 1):
-        found = value(best + step)
-        better = found > most
-        if better:
-            best, most = best + step, found
-        growing = growing and better
-        step *= 2 if growing else ratio
-    return best
-
-
-def strongest(value: Callable[[float], float], evaluations: int = EVALUATIONS) -> float:
-    """Return the best x >= 0 found by `maximise`, and then by as many looks to both sides of it, ever nearer."""
-    best = maximise(value, evaluations)
-    most, step = value(best), best / 2
-    for look in range(evaluations):
-        tried = best + step if look % 2 else best - step
+        tried = best + step
+        found = value(tried)
+        evaluations -= 1
+        if found <= most:
+            step *= ratio
+            break
+        best, most, step = tried, found, 2 * step
+    for _ in range(evaluations - 1):
+        # To the other side of the best each time; below 0 an attack would be no attack.
+        tried = tried + step if tried < best else best - step
+        while tried < 0 or tried == best:
+            step *= ratio
+            tried = best + step if tried < 0 else best - step
         found = value(tried)
         if found > most:
             best, most = tried, found
-        step *= RATIO
+        step *= ratio
     return best

@@ -20,6 +20,7 @@ def check_run(run: RunConfig, where: str) -> None:
     _check_attack(run, ids, where)
     _check_grid(run, where)
     _check_broker(run, where)
+    _check_evaluation(run, where)
     _check_round(run, len(ids), where)
     for group in run.clients:
         _check_group(group, where)
@@ -59,6 +60,19 @@ def _check_broker(run: RunConfig, where: str) -> None:
             f"{where}: mqtt.broker holds the password of `{user}`, which every run directory would keep; "
             f"leave it out and set {PASSWORD_ENV}"
         )
+
+
+def _check_evaluation(run: RunConfig, where: str) -> None:
+    asked = run.evaluation
+    if asked.arithmetic != "auto" and asked.interpreter not in ("auto", "numpy"):
+        raise ConfigError(
+            f'{where}: evaluation.arithmetic = "{asked.arithmetic}" with interpreter = "{asked.interpreter}", which has its'
+            ' own; leave one of them at "auto"'
+        )
+    for key, values in (("bits", asked.bits), ("arithmetics", asked.arithmetics)):
+        twice = _first_duplicate([str(value) for value in values])
+        if twice is not None:
+            raise ConfigError(f"{where}: evaluation.{key} names {twice} twice; name it once")
 
 
 def _check_grid(run: RunConfig, where: str) -> None:

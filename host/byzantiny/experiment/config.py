@@ -32,8 +32,10 @@ from byzantiny.experiment.schema import (
     Attack,
     ClientGroup,
     Defence,
+    Evaluation,
     Grid,
     Link,
+    Model,
     Mqtt,
     Partition,
     Round,
@@ -53,9 +55,11 @@ __all__ = [
     "ClientGroup",
     "ConfigError",
     "Defence",
+    "Evaluation",
     "Experiment",
     "Grid",
     "Link",
+    "Model",
     "Mqtt",
     "Partition",
     "Round",
@@ -80,12 +84,16 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sha256(self) -> str:
-        """Hash of the resolved table: two runs with the same hash are the same experiment."""
-        return hashlib.sha256(msgspec.json.encode(self.source, order="deterministic")).hexdigest()
+        """Hash of the resolved table: two runs with the same hash are the same experiment.
+
+        Where the data lie is left out: what they are is pinned file by file in the manifest, and they may move.
+        """
+        table = {key: value for key, value in self.source.items() if key != "data"}
+        return hashlib.sha256(msgspec.json.encode(table, order="deterministic")).hexdigest()
 
 
-_SHARED = ("name", "task", "seeds", "clients", "mqtt", "rounds")
-"""Keys an arm may not override: the arms of a run share its clients, its task and its seeds."""
+_SHARED = ("name", "task", "data", "seeds", "clients", "mqtt", "rounds", "model")
+"""Keys an arm may not override: the arms of a run share its clients, its task, its seeds and its start."""
 
 
 def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
@@ -101,13 +109,17 @@ def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     table.setdefault("name", re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-")[:40] or "experiment")
-    return parse_experiment(table, where=str(path), overrides=overrides)
+    return parse_experiment(table, where=str(path), overrides=overrides, folder=path.parent)
 
 
 def parse_experiment(
-    table: Mapping[str, Any], *, where: str = "experiment", overrides: Mapping[str, Any] | None = None
+    table: Mapping[str, Any],
+    *,
+    where: str = "experiment",
+    overrides: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> Experiment:
-    """Check an experiment given as a table.
+    """Check an experiment given as a table; its `data` is relative to `folder`, by default the working directory.
 
     >>> parse_experiment({"rounds": 3}).base.rounds
     3
@@ -119,6 +131,8 @@ def parse_experiment(
     base = copy.deepcopy(dict(table))
     for dotted, value in (overrides or {}).items():
         _set_dotted(base, dotted, value)
+    if isinstance(base.get("data"), str):
+        base["data"] = str((folder or Path()).resolve() / base["data"])  # a run directory may be resumed from anywhere
     arms = base.pop("arms", {})
     if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
         raise ConfigError(f"{where}: `arms` must be a table of tables, e.g. [arms.median]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
+from byzantiny.experiment.costs import network_costs
+from byzantiny.experiment.data import dataset_sha256, sources_of
 from byzantiny.experiment.resolve import make_plan, stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
@@ -27,8 +30,12 @@ def describe(
     *,
     broker_kind: str,
     before: Manifest | None = None,
+    start: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's."""
+    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's.
+
+    `start` is what it keeps of a starting point.
+    """
     base = experiment.base
     network = task.network
     cast = make_cast(base, base.seeds[0], task)
@@ -56,12 +63,18 @@ def describe(
             "dataset_sha256": dataset_sha256(task),
             **base.partition.in_force(),
             "partition_sha256": cast.partition_sha256,
+            "metric": task.metric,
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
+            **(start or {}),
         },
+        sources=sources_of(task),
         training=msgspec.to_builtins(base.training),
         grid=msgspec.to_builtins(base.grid),
+        evaluation=msgspec.to_builtins(base.evaluation),
+        class_names=list(task.class_names),
+        costs=network_costs(network),
         tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[
             {
@@ -95,15 +108,6 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
         "cohorts_sha256": hashlib.sha256(msgspec.json.encode(cohorts)).hexdigest(),
         "byzantine": {name: _liars(run, seed) for name, run in experiment.arms.items()},
     }
-
-
-def dataset_sha256(task: Task) -> str:
-    """Return the hash of a task's samples and labels, training then test."""
-    digest = hashlib.sha256()
-    for array in (task.train_x, task.train_y, task.test_x, task.test_y):
-        digest.update(str(array.shape).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _arm(name: str, experiment: Experiment, d: int) -> ArmInfo:

@@ -37,11 +37,13 @@ class Grid(_Table, frozen=True, kw_only=True):
 class Partition(_Table, frozen=True, kw_only=True):
     """How the training set is split over the clients; a partition reads the parameters that are its own."""
 
-    name: Literal["iid", "dirichlet", "shards", "quantity", "gamma-similarity"] = "dirichlet"
+    name: Literal["iid", "dirichlet", "shards", "quantity", "gamma-similarity", "natural", "drift"] = "dirichlet"
     alpha: Annotated[float, Meta(gt=0)] = 100.0
     min_samples: Annotated[int, Meta(ge=1)] = 8
     shards_per_client: Annotated[int, Meta(ge=1)] = 2
     gamma: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    bias_steps: Annotated[int, Meta(ge=0, le=127)] = 16
+    gain_64ths: Annotated[int, Meta(ge=0, le=63)] = 8
 
     def in_force(self) -> dict[str, str | int | float]:
         """Return the name and the parameters that this partition reads.
@@ -49,12 +51,14 @@ class Partition(_Table, frozen=True, kw_only=True):
         >>> Partition(name="shards").in_force()
         {'partition': 'shards', 'shards_per_client': 2}
         """
-        names = {
+        names: tuple[str, ...] = {
             "iid": (),
             "dirichlet": ("alpha",),
             "shards": ("shards_per_client",),
             "quantity": ("alpha",),
             "gamma-similarity": ("gamma",),
+            "natural": (),
+            "drift": ("bias_steps", "gain_64ths"),
         }[self.name]
         return {"partition": self.name} | {name: getattr(self, name) for name in names}
 
@@ -89,6 +93,10 @@ class Attack(_Table, frozen=True, kw_only=True):
     byzantine: Annotated[int, Meta(ge=0)] | list[str] = 0
     """A number f (drawn from the seed) or the client ids."""
     start_round: Annotated[int, Meta(ge=1)] = 1
+    knowledge: Literal["own", "colluding", "omniscient"] | None = None
+    """The most that it is granted; None: what the attack asks for."""
+    defence_known: bool = False
+    history: bool = False
     params: dict[str, Any] = {}
 
 
@@ -119,6 +127,29 @@ class Link(_Table, frozen=True, kw_only=True):
     delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
+class Evaluation(_Table, frozen=True, kw_only=True):
+    """What is measured of the global model, when, and who answers for the exported one."""
+
+    every_rounds: Annotated[int, Meta(ge=1)] = 1
+    """The last round is always evaluated."""
+    deployed: bool | Literal["auto"] = "auto"
+    """Run the exported `.tflite` as well; auto: where the network has a template."""
+    interpreter: Literal["auto", "tflite-runtime", "ai-edge-litert", "tf.lite", "tflite-micro", "numpy"] = "auto"
+    arithmetic: Literal["auto", "tflm-double", "ruy", "single", "xnnpack-fp32", "mixed"] = "auto"
+    """auto: the interpreter's own; a named one is NumPy's."""
+    per_client: bool = True
+    bits: list[Annotated[int, Meta(ge=2, le=8)]] = msgspec.field(default_factory=lambda: [8, 4, 3, 2])
+    arithmetics: list[Literal["tflm-double", "ruy", "single", "xnnpack-fp32", "mixed"]] = []
+    """Of the last model, every number of bits in every arithmetic; none: in the one in force."""
+
+
+class Model(_Table, frozen=True, kw_only=True):
+    """What the first round begins with; without a start the seed draws it."""
+
+    start: str | None = None
+    """A file that `byzantiny model import` wrote; it is copied into the run directory, and its hash pinned."""
+
+
 class RunConfig(_Table, frozen=True, kw_only=True):
     """One arm, fully resolved."""
 
@@ -127,18 +158,22 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     title: str = ""
     target: str = ""
     task: Name = "digits"
+    data: str | None = None
+    """Where the user's files are, for a task that reads some; relative to the experiment file's folder."""
     rounds: Annotated[int, Meta(ge=1)] = 40
     seeds: Annotated[list[Annotated[int, Meta(ge=0, le=(1 << 62))]], Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: [1]
     )
     keep_updates: bool = False
     training: Training = Training()
+    model: Model = Model()
     grid: Grid = Grid()
     partition: Partition = Partition()
     round: Round = Round()
     clients: Annotated[list[ClientGroup], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [ClientGroup()])
     attack: Attack = Attack()
     defence: Defence = Defence()
+    evaluation: Evaluation = Evaluation()
     mqtt: Mqtt = Mqtt()
     link: Link = Link()
 

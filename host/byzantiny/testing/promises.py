@@ -1,4 +1,4 @@
-"""What a rule or an attack promises, by name, and the error that says which promise was broken."""
+"""What a rule promises, by name, and the error that says which promise was broken."""
 
 from __future__ import annotations
 
@@ -26,15 +26,10 @@ PROMISES: Mapping[str, str] = {
     "mixing": "`origin` says which clients a row is made of, in shares that sum to one; nobody is lost without a reason",
     "unchanged": "a screen passes rows on as they came",
     "streaming": "as the card's `streams` says: the same of parts of a round, or from counts; or counts are refused",
-    "wire": "what an attack crafts can be put on the grid",
-    "knowledge": "an attack uses no update, defence or model beyond what it declares",
-    "constraint": "an attack that promises to stay within something does so after rounding",
-    "injection": "an attack that adds samples leaves those that are there alone",
-    "probes": "a targeted attack says on which inputs its success is measured, and which label each is to get",
     **PROPERTIES,
 }
-"""The promises that `check_aggregator`, `check_preaggregator`, `check_screen` and `check_attack` test. The last eight are those
-a card claims in `keeps`."""
+"""The promises that `check_aggregator`, `check_preaggregator` and `check_screen` test. The last eight are those a card
+claims in `keeps`."""
 
 
 class ContractError(AssertionError):

@@ -80,9 +80,7 @@ class LabelFlip:
         place: Place = ALONE,  # noqa: ARG002
     ) -> Samples:
         """Return the samples as they are and the flipped labels, as new arrays."""
-        for what, value in (("source", self.source), ("target", self.target)):
-            if value is not None and not 0 <= value < classes:
-                raise AttackError(f"label-flip: {what} is {value}; the task has classes 0 .. {classes - 1}")
+        self._check_classes(classes)
         check_labels(self.name, y, classes)
         if self.source is not None and self.target is not None:
             return x.copy(), np.where(y == self.source, self.target, y).astype(y.dtype)
@@ -96,6 +94,31 @@ class LabelFlip:
         elif self.how == "random":
             flipped = other_labels(y, classes, rng)
         return x.copy(), flipped.astype(y.dtype)
+
+    def probes(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        classes: int,
+        rng: np.random.Generator,  # noqa: ARG002
+        place: Place = ALONE,  # noqa: ARG002
+    ) -> Samples | None:
+        """Return the samples of the source class, each wanted as the target; None where every label is flipped.
+
+        >>> x, y = np.zeros((3, 2), dtype=np.int8), np.array([0, 1, 1])
+        >>> LabelFlip(source=1, target=7).probes(x, y, classes=10, rng=np.random.default_rng(0))[1].tolist()
+        [7, 7]
+        """
+        if self.source is None or self.target is None:
+            return None
+        self._check_classes(classes)
+        chosen = x[y == self.source]
+        return chosen, np.full(len(chosen), self.target, dtype=np.int64)
+
+    def _check_classes(self, classes: int) -> None:
+        for what, value in (("source", self.source), ("target", self.target)):
+            if value is not None and not 0 <= value < classes:
+                raise AttackError(f"label-flip: {what} is {value}; the task has classes 0 .. {classes - 1}")
 
 
 def other_labels(y: NDArray[Any], classes: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -1,58 +1,63 @@
-"""Bit flips: faults in the memory of codes, as a fault attack or radiation makes them.
+"""Bit flips: faults in the int8 codes of an update, or in the int8 weights that a device trains from.
 
-Rakin, He, Fan. Bit-flip attack: crushing neural network with progressive bit search. ICCV 2019, arXiv 1903.12269 (bits of int8
-weights). Differs from the paper: bits of one update's codes, each with a probability, not searched for; -128, which is no
-code, is sent as -127.
+After Chain of bit-flips (arXiv 2606.09548), which flips chosen bits of float weights on one client: here two's-complement
+bytes, drawn at random, or always the same bit. A fault may be an attack (Rowhammer, glitching) or a worn memory: to a
+defence they look alike.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.attacks.base import AttackContext, AttackError, AttackInfo, Knowledge
-from byzantiny.attacks.checks import require_share
-from byzantiny.updates import CODE_LIMIT, quantize_rows
+from byzantiny.attacks.base import AttackContext, AttackInfo, Knowledge
+from byzantiny.attacks.checks import require_choice, require_count
+from byzantiny.updates import CODE_LIMIT
+from byzantiny.updates.aggregate import round_half_away
+from byzantiny_models.quantization import derive_weights
 
 
 @dataclass(frozen=True, slots=True)
 class BitFlip:
-    """Return the attacker's own codes, each of the chosen `bits` of the two's complement flipped with probability `p`.
+    """Return own codes with `flips` bits of them flipped, in as many places; `bit` 0 .. 7, or None for one drawn each.
+
+    A code that becomes -128 is sent as -127, the least there is. `where="weights"`: bits of the start model's int8 weights are
+    flipped before training, and the difference, `256 * change` master units, is part of the update (biases have no byte of
+    that kind and are left).
 
     Raises:
-        AttackError: p outside 0 .. 1, or a bit outside 0 .. 7.
+        AttackError: flips below 0, a bit outside 0 .. 7; from `craft`, for weights, no model or grid.
 
-    >>> context = AttackContext(None, n=5, f=1, rng=np.random.default_rng(0), own=np.array([[3, -4, 0]]))
-    >>> BitFlip(p=1.0, bits=(7,)).craft(context).tolist(), BitFlip(p=0.0).craft(context).tolist()
-    ([[-125.0, 124.0, -127.0]], [[3.0, -4.0, 0.0]])
+    >>> context = AttackContext(honest=None, n=4, f=1, rng=np.random.default_rng(0), own=np.array([[3]]))
+    >>> BitFlip(flips=1, bit=6).craft(context).tolist()
+    [[67.0]]
     """
 
-    p: float = 0.01
-    bits: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7)
+    flips: int = 10
+    bit: int | None = None
+    where: Literal["codes", "weights"] = "codes"
 
     name: ClassVar[str] = "bit-flip"
     info: ClassVar[AttackInfo] = AttackInfo(
         name="bit-flip",
-        formula="x_own with each of the chosen bits flipped with probability p",
+        formula="bits of own codes, or of the start model's int8 weights, flipped",
         goal="untargeted",
         knowledge="own",
         capability="update",
-        paper="Rakin et al., ICCV 2019, arXiv 1903.12269",
-        atlas=("AML.T0018", "AML.T0031"),
+        paper="after arXiv 2606.09548",
+        atlas=("AML.T0018.000", "AML.T0031"),
         nist=("NISTAML.011",),
+        idle="flips",
     )
 
     def __post_init__(self) -> None:
-        require_share(self.name, "p", self.p)
-        bits = tuple(self.bits)
-        if not bits or any(not isinstance(bit, int) or not 0 <= bit <= 7 for bit in bits):
-            raise AttackError(
-                f"bit-flip: bits are {self.bits!r}; each must be an integer from 0 to 7, 7 being the sign"
-            )
-        object.__setattr__(self, "bits", bits)
+        require_count(self.name, "flips", self.flips)
+        if self.bit is not None:
+            require_count(self.name, "bit", self.bit, 0, 7)
+        require_choice(self.name, "where", self.where, ("codes", "weights"))
 
     @property
     def knowledge(self) -> Knowledge:
@@ -61,7 +66,28 @@ class BitFlip:
 
     def craft(self, context: AttackContext) -> NDArray[np.float64]:
         """Return the rows, (f, d) in grid steps."""
-        codes = quantize_rows(context.need(self.name, "own")).view(np.uint8).copy()
-        for bit in self.bits:
-            codes ^= (context.rng.random(codes.shape) < self.p).astype(np.uint8) << np.uint8(bit)
-        return np.asarray(np.maximum(codes.view(np.int8), -CODE_LIMIT), dtype=np.float64)
+        own = context.need(self.name, "own")
+        if self.where == "codes":
+            codes = np.clip(round_half_away(own), -CODE_LIMIT, CODE_LIMIT).astype(np.int8)
+            flipped = np.stack([self._flipped(row, context.rng) for row in codes])
+            return np.asarray(np.maximum(flipped, -CODE_LIMIT), dtype=np.float64)
+        context.has(self.name, "model", "layout")
+        assert context.model is not None
+        assert context.layout is not None
+        tensors = context.layout.tensors
+        kernels = np.repeat([t.dtype == "int16" for t in tensors], [t.elements for t in tensors])
+        weights = derive_weights(context.model[kernels]).astype(np.int8)
+        rows = own.copy()
+        for row in rows:
+            change = self._flipped(weights, context.rng).astype(np.float64) - weights
+            row[kernels] += 256.0 * change / context.step(self.name)[kernels]
+        return np.asarray(rows, dtype=np.float64)
+
+    def _flipped(self, values: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int8]:
+        flips = min(self.flips, len(values))
+        places = rng.choice(len(values), size=flips, replace=False)
+        bits = rng.integers(0, 8, flips) if self.bit is None else np.full(flips, self.bit)
+        masks = np.zeros(len(values), dtype=np.uint8)
+        masks[places] = np.left_shift(1, bits).astype(np.uint8)
+        flipped: NDArray[np.int8] = (values.view(np.uint8) ^ masks).view(np.int8)
+        return flipped

@@ -1,7 +1,6 @@
-"""Low-bit collapse: on a coarse grid, push the median to 0 with the least that does it, so that nobody learns.
+"""Low-bit collapse: on a coarse grid most honest codes are -1, 0 or 1, and a few zeros more make the median stand still.
 
-From no paper: where honest codes are -1, 0 and 1 the median is a vote, and a few votes for 0, or against, stop it. What the
-attackers cannot turn they leave as the honest mean has it, so that nothing else gives them away.
+From this project. Every code sent is 0 or the honest median: the commonest code there is.
 """
 
 from __future__ import annotations
@@ -13,50 +12,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.attacks.base import AttackContext, AttackInfo, Knowledge
-from byzantiny.attacks.geometry import Floats, mean
+from byzantiny.attacks.checks import require_knowledge
+from byzantiny.updates import CODE_LIMIT
 from byzantiny.updates.aggregate import round_half_away
 
 
 @dataclass(frozen=True, slots=True)
 class LowBitCollapse:
-    """Return per coordinate 0 if that makes the median 0, else `-sign(mean)` if that does, else the rounded honest mean.
+    """Return 0 wherever f zeros make the median of all 0, and the rounded honest median elsewhere; the same from all.
 
-    The median is that of the honest codes and f such codes, `(x_lo + x_hi) / 2`.
+    With h known honest codes and f attackers the median is 0 if at most `(h + f - 1) // 2` codes are above 0 and at most as
+    many below.
 
-    >>> honest = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 1]])
-    >>> LowBitCollapse().craft(AttackContext(honest, n=5, f=1, rng=np.random.default_rng(0))).tolist()
-    [[0.0, 0.0, 1.0]]
+    Raises:
+        AttackError: an unknown knowledge, or one's own update alone.
+
+    >>> honest = np.array([[1, 5], [1, 6], [0, 7]])
+    >>> context = AttackContext(honest=honest, n=5, f=2, rng=np.random.default_rng(0))
+    >>> LowBitCollapse().craft(context).tolist()[0]
+    [0.0, 6.0]
     """
+
+    knowledge: Knowledge = "omniscient"
 
     name: ClassVar[str] = "low-bit-collapse"
     info: ClassVar[AttackInfo] = AttackInfo(
         name="low-bit-collapse",
-        formula="0, else -sign(mean), whichever makes the median 0; else the rounded mean",
+        formula="0 where f zeros make the median 0, else the honest median",
         goal="untargeted",
         knowledge="omniscient",
         capability="update",
-        paper="none; docs/attacks.md of this project",
+        paper="none; this project",
         atlas=("AML.T0018.000", "AML.T0031"),
         nist=("NISTAML.011",),
     )
 
-    @property
-    def knowledge(self) -> Knowledge:
-        """The honest updates."""
-        return "omniscient"
+    def __post_init__(self) -> None:
+        require_knowledge(self.name, self.knowledge)
 
     def craft(self, context: AttackContext) -> NDArray[np.float64]:
-        """Return the rows, (f, d) in grid steps."""
-        rows = context.need(self.name, "honest")
-        middle = mean(rows)
-        against = -np.sign(middle)
-        zeros = np.zeros_like(middle)
-        row = np.where(_median_is_zero(rows, against, context.f), against, round_half_away(middle))
-        row = np.where(_median_is_zero(rows, zeros, context.f), zeros, row)
-        return np.tile(row + 0.0, (context.f, 1))
-
-
-def _median_is_zero(rows: Floats, lie: Floats, f: int) -> NDArray[np.bool_]:
-    ranked = np.sort(np.concatenate([rows, np.tile(lie, (f, 1))]), axis=0)
-    n = len(ranked)
-    return np.asarray(ranked[(n - 1) // 2] + ranked[n // 2] == 0)
+        """Return the rows, (f, d), integers in grid steps."""
+        rows = context.known(self.name, self.knowledge)
+        most = (len(rows) + context.together - 1) // 2
+        collapses = ((rows > 0).sum(axis=0) <= most) & ((rows < 0).sum(axis=0) <= most)
+        codes = np.where(collapses, 0.0, round_half_away(np.median(rows, axis=0)))
+        return np.tile(np.clip(codes, -CODE_LIMIT, CODE_LIMIT) + 0.0, (context.f, 1))

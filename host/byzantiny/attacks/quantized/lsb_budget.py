@@ -1,110 +1,78 @@
-"""The LSB budget: each code of an honest update moved by at most k steps against the mean; one step is a directed rounding.
+"""LSB budget: at most so many grid steps away from what an honest client would send, in every coordinate.
 
-From no paper: on a grid of coarse steps the least significant bit is a large lie, and a small one to every test of a row.
-With k = 1 every code is one that an honest stochastic rounding could have emitted: code c comes from some value between c
-and its neighbour, and that value rounds to either. A device that knows its values would have half that room on average; a
-relay sees codes.
+From this project: ALIE and Min-Max measure stealth in deviations and distances; here it is counted in the least significant bits
+of the codes, the unit of whoever looks at int8 updates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.attacks.base import AttackContext, AttackInfo, Knowledge
-from byzantiny.attacks.checks import require_count, require_knowledge
-from byzantiny.attacks.geometry import Floats, mean
+from byzantiny.attacks.checks import require_choice, require_count, require_knowledge
+from byzantiny.attacks.geometry import deviation, mean
 from byzantiny.updates import CODE_LIMIT
+from byzantiny.updates.aggregate import round_half_away
 
 
 @dataclass(frozen=True, slots=True)
 class LSBBudget:
-    """Return `x_own - k sign(mean)` within +-127: every attacker's own codes, k grid steps against the known mean.
+    """Return `base - min(budget, want) * sign(mean)` per coordinate, an integer row.
+
+    `knowledge="own"`: base is each attacker's own codes and the signs are its own; else base is the rounded mean of the
+    known rows, the same from all. `direction="sign"` wants the whole budget everywhere, `"std"` no more than the
+    known rows' deviation, rounded up (ALIE in steps). A budget of 0 is the honest update.
 
     Raises:
-        AttackError: k outside 0 .. 127, or an unknown knowledge.
+        AttackError: a budget outside 0 .. 254, an unknown direction or knowledge; "std" of one's own update alone.
 
-    >>> context = AttackContext(None, n=5, f=2, rng=np.random.default_rng(0), own=np.array([[3, -4, 127], [1, -2, 5]]))
-    >>> LSBBudget(k=2).craft(context).tolist()
-    [[1.0, -2.0, 125.0], [-1.0, 0.0, 3.0]]
+    >>> context = AttackContext(honest=None, n=4, f=1, rng=np.random.default_rng(0), own=np.array([[3, -4, 0]]))
+    >>> LSBBudget(budget=2).craft(context).tolist()
+    [[1.0, -2.0, 0.0]]
     """
 
-    k: int = 1
-    knowledge: Knowledge = "colluding"
+    budget: int = 1
+    direction: Literal["sign", "std"] = "sign"
+    knowledge: Knowledge = "own"
 
     name: ClassVar[str] = "lsb-budget"
     info: ClassVar[AttackInfo] = AttackInfo(
         name="lsb-budget",
-        formula="x_own - k sign(mean of the known updates)",
+        formula="base - budget sign(mean), |code - base| <= budget grid steps",
         goal="untargeted",
-        knowledge="colluding",
+        knowledge="own",
         capability="update",
-        paper="none; docs/attacks.md of this project",
+        paper="none; this project",
         atlas=("AML.T0018.000", "AML.T0031"),
         nist=("NISTAML.011",),
+        idle="budget",
     )
 
     def __post_init__(self) -> None:
-        require_count(self.name, "k", self.k, 0, CODE_LIMIT)
-        require_knowledge(self.name, self.knowledge, own=True)
+        require_count(self.name, "budget", self.budget, 0, 2 * CODE_LIMIT)
+        require_choice(self.name, "direction", self.direction, ("sign", "std"))
+        require_knowledge(self.name, self.knowledge, own=self.direction == "sign")
 
     def craft(self, context: AttackContext) -> NDArray[np.float64]:
-        """Return the rows, (f, d) in grid steps."""
-        return moved(self.name, context, self.knowledge, self.k)
+        """Return the rows, (f, d), integers in grid steps."""
+        base = self._base(context)
+        steps = np.full(base.shape, float(self.budget))
+        if self.direction == "std":
+            spread = deviation(self.name, context.known(self.name, self.knowledge), 0)
+            steps = np.minimum(steps, np.ceil(spread))
+        signs = base if self.knowledge == "own" else mean(context.known(self.name, self.knowledge))
+        return np.asarray(np.clip(base - steps * np.sign(signs), -CODE_LIMIT, CODE_LIMIT) + 0.0, dtype=np.float64)
 
     def kept(self, context: AttackContext, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
-        """Return which rows differ from the attacker's own by at most k steps in every coordinate."""
-        off = np.abs(codes.astype(np.int64) - context.need(self.name, "own"))
-        return np.asarray((off <= self.k).all(axis=1))
+        """Return whether every code of a row is within the budget."""
+        off = np.abs(codes.astype(np.int64) - self._base(context))
+        return np.asarray((off <= self.budget).all(axis=1))
 
-
-@dataclass(frozen=True, slots=True)
-class DirectedRounding:
-    """Return the attackers' own codes, each rounded again the other way where that is against the known mean.
-
-    `x_own - sign(mean)` within +-127. No test of a single update can reject it: for every coordinate there is a value that
-    an honest stochastic rounding takes to this code or to the honest one.
-
-    Raises:
-        AttackError: an unknown knowledge.
-
-    >>> context = AttackContext(None, n=5, f=1, rng=np.random.default_rng(0), own=np.array([[3, -4, 0]]))
-    >>> DirectedRounding().craft(context).tolist()
-    [[2.0, -3.0, 0.0]]
-    """
-
-    knowledge: Knowledge = "colluding"
-
-    name: ClassVar[str] = "directed-rounding"
-    info: ClassVar[AttackInfo] = AttackInfo(
-        name="directed-rounding",
-        formula="x_own - sign(mean of the known updates): one rounding, chosen",
-        goal="untargeted",
-        knowledge="colluding",
-        capability="update",
-        paper="none; docs/attacks.md of this project",
-        atlas=("AML.T0018.000", "AML.T0031"),
-        nist=("NISTAML.011",),
-    )
-
-    def __post_init__(self) -> None:
-        require_knowledge(self.name, self.knowledge, own=True)
-
-    def craft(self, context: AttackContext) -> NDArray[np.float64]:
-        """Return the rows, (f, d) in grid steps."""
-        return moved(self.name, context, self.knowledge, 1)
-
-    def kept(self, context: AttackContext, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
-        """Return which rows an honest rounding of some values near the attacker's own codes could be."""
-        off = np.abs(codes.astype(np.int64) - context.need(self.name, "own"))
-        return np.asarray((off <= 1).all(axis=1))
-
-
-def moved(attack: str, context: AttackContext, knowledge: Knowledge, steps: int) -> Floats:
-    """Return every attacker's own codes, so many steps against what it knows: its own update, or a mean of several."""
-    own = context.need(attack, "own")
-    against = own if knowledge == "own" else mean(context.known(attack, knowledge))
-    return np.asarray(np.clip(own - steps * np.sign(against), -CODE_LIMIT, CODE_LIMIT) + 0.0)
+    def _base(self, context: AttackContext) -> NDArray[np.float64]:
+        rows = context.known(self.name, self.knowledge)
+        base = rows if self.knowledge == "own" else np.tile(mean(rows), (context.f, 1))
+        return np.clip(round_half_away(base), -CODE_LIMIT, CODE_LIMIT)

@@ -1,8 +1,9 @@
-"""Boosting: send an honest update, larger, so that it outweighs the others in a mean.
+"""Boost: an honest update, many times as long, so that one client decides the mean.
 
 Bhagoji, Chakraborty, Mittal, Calo. Analyzing federated learning through an adversarial lens. ICML 2019, arXiv 1811.12470
-(explicit boosting). Differs from the paper: alone it boosts what an honest body trained, on whatever data that body holds; with
-poisoned data it is the paper's attack. A factor below 1 makes a lazy client.
+(explicit boosting); Bagdasaryan et al., AISTATS 2020, arXiv 1807.00459 (n / eta).
+Differs from the papers: what is boosted is honest, so that the length alone is the attack; the backdoors that need boosting
+are in byzantiny.attacks.targeted.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from byzantiny.attacks.checks import require_number
 
 @dataclass(frozen=True, slots=True)
 class Boost:
-    """Return `scale * x_own` for each attacker.
+    """Return `factor * x_own`.
 
     Raises:
-        AttackError: a scale that is not a finite number above 0.
+        AttackError: a factor that is not finite and above 0.
 
     >>> context = AttackContext(honest=None, n=4, f=1, rng=np.random.default_rng(0), own=np.array([[3, -4]]))
-    >>> Boost(scale=10.0).craft(context).tolist()
+    >>> Boost(factor=10.0).craft(context).tolist()
     [[30.0, -40.0]]
     """
 
-    scale: float = 10.0
+    factor: float = 10.0
 
     name: ClassVar[str] = "boost"
     info: ClassVar[AttackInfo] = AttackInfo(
         name="boost",
-        formula="scale * x_own",
+        formula="factor * x_own",
         goal="untargeted",
         knowledge="own",
         capability="update",
@@ -44,7 +45,7 @@ class Boost:
     )
 
     def __post_init__(self) -> None:
-        require_number(self.name, "scale", self.scale, 0)
+        require_number(self.name, "factor", self.factor, 0)
 
     @property
     def knowledge(self) -> Knowledge:
@@ -53,4 +54,4 @@ class Boost:
 
     def craft(self, context: AttackContext) -> NDArray[np.float64]:
         """Return the rows, (f, d) in grid steps."""
-        return self.scale * context.need(self.name, "own")
+        return self.factor * context.need(self.name, "own")

@@ -1,8 +1,8 @@
-"""Gaussian noise: the baseline of the field, and what a broken device sends.
+"""Gaussian noise instead of an update, or on top of one.
 
-Blanchard, El Mhamdi, Guerraoui, Stainer. Machine learning with adversaries: Byzantine tolerant gradient descent. NeurIPS 2017
-(normal vectors of a large deviation). Differs from the paper: deviations count grid steps, and noise may be added to the honest
-update instead (FedML's and ByzPy's are pure noise, FLPoison adds).
+Blanchard, El Mhamdi, Guerraoui, Stainer. Machine learning with adversaries: Byzantine tolerant gradient descent.
+NeurIPS 2017 (noise of deviation 200).
+Differs from the paper: sigma is in grid steps, and the noise may be added to an honest update (FedML, ByzPy).
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.attacks.base import AttackContext, AttackError, AttackInfo, Knowledge
+from byzantiny.attacks.base import AttackContext, AttackInfo, Knowledge
 from byzantiny.attacks.checks import require_number
 
 
 @dataclass(frozen=True, slots=True)
 class Gaussian:
-    """Return `N(0, sigma^2)` per coordinate, in grid steps; with `add`, on top of the attacker's own update.
+    """Return `mu + sigma * N(0, 1)` per coordinate, with `add` on top of the own update; each attacker draws its own.
 
     Raises:
-        AttackError: a sigma that is not finite and at least 0, or an `add` that is no boolean.
+        AttackError: a sigma that is not finite and above 0, a mu that is not finite.
 
     >>> context = AttackContext(honest=None, n=4, f=1, rng=np.random.default_rng(0), own=np.array([[3, -4, 1]]))
-    >>> Gaussian(sigma=1.0).craft(context).round(4).tolist()
-    [[0.1257, -0.1321, 0.6404]]
+    >>> bool((Gaussian(mu=0, sigma=1).craft(context) == np.random.default_rng(0).normal(0, 1, 3)).all())
+    True
     """
 
-    sigma: float = 64.0
+    sigma: float = 200.0
+    mu: float = 0.0
     add: bool = False
 
     name: ClassVar[str] = "gaussian"
     info: ClassVar[AttackInfo] = AttackInfo(
         name="gaussian",
-        formula="N(0, sigma^2), or x_own + N(0, sigma^2)",
+        formula="mu + sigma N(0, 1), with add: x_own + that",
         goal="untargeted",
         knowledge="own",
         capability="update",
@@ -45,18 +46,16 @@ class Gaussian:
     )
 
     def __post_init__(self) -> None:
-        if self.sigma != 0:
-            require_number(self.name, "sigma", self.sigma, 0)
-        if not isinstance(self.add, bool):
-            raise AttackError(f"gaussian: add is {self.add!r}; it must be true or false")
+        require_number(self.name, "sigma", self.sigma, 0)
+        require_number(self.name, "mu", self.mu)
 
     @property
     def knowledge(self) -> Knowledge:
-        """Its own update, for its shape if for nothing else."""
+        """Its own update, of which it uses the length alone unless it adds."""
         return "own"
 
     def craft(self, context: AttackContext) -> NDArray[np.float64]:
         """Return the rows, (f, d) in grid steps."""
         own = context.need(self.name, "own")
-        noise = self.sigma * context.rng.standard_normal(own.shape)
+        noise = context.rng.normal(self.mu, self.sigma, own.shape)
         return own + noise if self.add else noise

@@ -1,7 +1,8 @@
-"""The lazy worker: takes part, and sends nothing, or a little noise that looks like work.
+"""Lazy: hand back what everybody did in the last round, the change of the global model, as one's own work.
 
-Lin, Kar, Huang, Fung. Free-riders in federated learning: attacks and defenses. 2019, arXiv 1911.12560. Differs from the
-paper: noise counts grid steps; FedML's `lazy_worker` sends the old model, which as an update is this one.
+FedML's `lazy_worker`: Han et al., FedMLSecurity, arXiv 2306.04959.
+Differs from it: FedML hands back an old model; here an update is a difference, so what is handed back is the last difference,
+negated with `reverse` (a replay that undoes).
 """
 
 from __future__ import annotations
@@ -13,45 +14,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.attacks.base import AttackContext, AttackInfo, Knowledge
-from byzantiny.attacks.checks import require_number
+from byzantiny.attacks.untargeted.past import last_change
 
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """Return zeros, or `N(0, noise^2)` per coordinate in grid steps.
+    """Return `w_t - w_(t-1)` in grid steps, negated with `reverse`, the same from all; zeros in the first round.
 
     Raises:
-        AttackError: a noise that is not finite and at least 0.
-
-    >>> context = AttackContext(honest=None, n=4, f=1, rng=np.random.default_rng(0), own=np.array([[3, -4]]))
-    >>> Lazy().craft(context).tolist()
-    [[0.0, 0.0]]
+        AttackError: from `craft`, no model, history or grid.
     """
 
-    noise: float = 0.0
+    reverse: bool = False
 
     name: ClassVar[str] = "lazy"
     info: ClassVar[AttackInfo] = AttackInfo(
         name="lazy",
-        formula="0, or N(0, noise^2)",
+        formula="w_t - w_(t-1), or its negative",
         goal="untargeted",
         knowledge="own",
         capability="update",
-        paper="Lin et al., 2019, arXiv 1911.12560",
+        paper="Han et al., FedMLSecurity, arXiv 2306.04959",
+        needs=("model", "history", "grid"),
         atlas=("AML.T0018.000", "AML.T0031"),
         nist=("NISTAML.011",),
     )
 
-    def __post_init__(self) -> None:
-        if self.noise != 0:
-            require_number(self.name, "noise", self.noise, 0)
-
     @property
     def knowledge(self) -> Knowledge:
-        """Its own update, for its shape."""
+        """No update at all."""
         return "own"
 
     def craft(self, context: AttackContext) -> NDArray[np.float64]:
         """Return the rows, (f, d) in grid steps."""
-        shape = context.need(self.name, "own").shape
-        return self.noise * context.rng.standard_normal(shape) if self.noise else np.zeros(shape)
+        change = last_change(context, self.name)
+        return np.tile(-change if self.reverse else change, (context.f, 1))

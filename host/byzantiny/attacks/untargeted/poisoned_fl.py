@@ -1,16 +1,15 @@
-"""PoisonedFL: one random sign vector, kept over all rounds, so that what a defence leaves of each round adds up.
+"""PoisonedFL: the same secret sign for every coordinate in every round, so that what gets through adds up.
 
 Xie, Fang, Gong. Model poisoning attacks to federated learning via multi-round consistency. CVPR 2025, arXiv 2404.15611.
-Differs from the paper: state is worked out anew from the global models that every client receives, so the attack is a pure
-function; the first round with no history sends a row of the announced bound's length (the paper: of the first models'
-differences).
+Differs from the published code: the thresholds of its test are computed for any d (the code has a table for four networks); what
+it carries from round to round (its last update, its factor) is computed anew from the models, so that the attack keeps no
+state; codes do not saturate in that calculation.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
@@ -18,41 +17,40 @@ from numpy.typing import NDArray
 
 from byzantiny.attacks.base import AttackContext, AttackInfo, Knowledge
 from byzantiny.attacks.checks import require_count, require_number, require_share
-from byzantiny.attacks.geometry import Floats, norm
+from byzantiny.attacks.untargeted.past import changes
+from byzantiny_models.rng import draw
+
+Z99 = 2.3263478740408408
+"""The 99th percentile of a normal: more than d/2 + z sqrt(d)/2 signs that agree are no accident."""
+_TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class PoisonedFL:
-    """Return `lambda_t * v_t * s` in grid steps: s random signs of the campaign, v_t >= 0 of length 1, from every attacker.
+    """Return `c ||g|| v * s`: s the secret signs, g the last change of the model, v the unit vector along `|g - k ||g||/||k|||`.
 
-    With g the last change of the global model and k the attackers' row before it: `v_t ~ |g - k ||g|| / ||k|| |`,
-    `lambda_t = factor * ||g||`. Every `period` rounds: if the model has not moved along s in more coordinates than chance
-    explains (one-sided, level 0.01), the factor is multiplied by 0.7, down to `least`.
+    k is what the attackers sent last round. Every `period` rounds, if the model's change over the period agrees with s in no
+    more coordinates than chance gives (at 99 %), c shrinks by `shrink` as long as it stays at `floor` or above. In the first
+    round, without a change to go by, zeros.
 
     Raises:
-        AttackError: a parameter out of range; from `craft`, no model, history or grid.
-
-    >>> from byzantiny_models.networks import Layout, TensorSpec
-    >>> layout = Layout((TensorSpec("w", (3,), "int16", 14),))
-    >>> context = AttackContext(None, 4, 1, np.random.default_rng(0), model=np.array([64, 0, 0]), layout=layout,
-    ...                         shifts=(6,), history=[np.zeros(3, np.int32)], campaign=1)
-    >>> row = PoisonedFL().craft(context)[0]
-    >>> bool(np.array_equal(np.sign(row)[:1], signs(1, 3)[:1])), float(np.linalg.norm(row).round(6))
-    (True, 8.0)
+        AttackError: a factor that is not above 0, a shrink outside 0 .. 1; from `craft`, no model, history or grid.
     """
 
     factor: float = 8.0
     period: int = 50
-    least: float = 0.5
+    shrink: float = 0.7
+    floor: float = 0.5
+    secret: int = 1
 
     name: ClassVar[str] = "poisoned-fl"
     info: ClassVar[AttackInfo] = AttackInfo(
         name="poisoned-fl",
-        formula="lambda_t * v_t * s, s fixed random signs; lambda_t = factor ||g||, v_t ~ |g - k ||g|| / ||k|||",
+        formula="c ||g|| v * s, s fixed secret signs, g the last change of the global model",
         goal="untargeted",
         knowledge="own",
         capability="update",
-        paper="Xie et al., CVPR 2025, arXiv 2404.15611",
+        paper="Xie, Fang and Gong, CVPR 2025, arXiv 2404.15611",
         needs=("model", "history", "grid"),
         atlas=("AML.T0018.000", "AML.T0031"),
         nist=("NISTAML.011",),
@@ -60,58 +58,46 @@ class PoisonedFL:
 
     def __post_init__(self) -> None:
         require_number(self.name, "factor", self.factor, 0)
+        require_number(self.name, "floor", self.floor, 0)
         require_count(self.name, "period", self.period, 1)
-        require_share(self.name, "least", self.least, 0.0, self.factor)
+        require_share(self.name, "shrink", self.shrink)
+        require_count(self.name, "secret", self.secret)
 
     @property
     def knowledge(self) -> Knowledge:
-        """The models that every client receives."""
+        """No update at all; the models that everyone receives."""
         return "own"
 
     def craft(self, context: AttackContext) -> NDArray[np.float64]:
         """Return the rows, (f, d) in grid steps."""
-        context.has(self.name, "model", "history")
-        step = context.step(self.name)
-        assert context.model is not None
-        assert context.history is not None
-        models = [np.asarray(model, dtype=np.float64) / step for model in (*context.history, context.model)]
-        sign = signs(context.campaign, len(step))
-        row = sign * (context.l2_bound or math.sqrt(len(step))) / math.sqrt(len(step))
-        factor = self.factor
-        for t in range(1, len(models)):
-            moved = models[t] - models[t - 1]
-            row = self._following(row, moved, sign, factor)
-            if t % self.period == 0 and not moves_along(models[t] - models[t - self.period], sign):
-                factor = max(self.least, 0.7 * factor)
-        return np.tile(row, (context.f, 1))
+        past = changes(context, self.name)
+        signs = secret_signs(past.shape[1], self.secret + context.campaign)
+        return np.tile(self._sent(past, signs), (context.f, 1))
 
-    @staticmethod
-    def _following(row: Floats, moved: Floats, sign: Floats, factor: float) -> Floats:
-        length, before = norm(moved), norm(row)
-        rest = np.abs(moved - (row * (length / before) if before else 0.0))
-        size = norm(rest)
-        way: Floats = rest / size if size else np.full(len(rest), len(rest) ** -0.5)
-        return np.asarray(factor * length * way * sign)
+    def _sent(self, past: NDArray[np.float64], signs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the attackers send after the last change of the model, having sent what they did after each before."""
+        factor, sent = self.factor, np.zeros(past.shape[1])
+        for number, change in enumerate(past, 1):
+            length, before = _norm(change), _norm(sent)
+            away = np.abs(change - sent * (length / (before + _TINY)))
+            if number % self.period == 0:
+                total = past[number - self.period : number].sum(axis=0)
+                agree = int(np.count_nonzero(np.sign(total) == signs))
+                if agree < len(signs) / 2 + Z99 * math.sqrt(len(signs)) / 2 and factor * self.shrink >= self.floor:
+                    factor *= self.shrink
+            sent = factor * length * away / (_norm(away) + _TINY) * signs
+        return sent
 
 
-def signs(campaign: int, d: int) -> Floats:
-    """Return the random signs of a campaign, (d,).
+def secret_signs(d: int, secret: int) -> NDArray[np.float64]:
+    """Return d signs that whoever knows the secret computes, +1 or -1: bit 31 of `draw(i, secret, 0x50464C)`.
 
-    >>> signs(1, 4).tolist() == signs(1, 4).tolist(), sorted(set(np.abs(signs(2, 9)).tolist()))
-    (True, [1.0])
+    >>> secret_signs(6, 1).tolist() == secret_signs(6, 1).tolist()
+    True
     """
-    drawn = np.random.default_rng([campaign, 0x50464C]).integers(0, 2, d)
-    return np.asarray(2.0 * drawn - 1.0)
+    bits = draw(np.arange(d, dtype=np.uint32), secret & 0xFFFFFFFF, 0x50464C) >> np.uint32(31)
+    return np.where(bits == 1, 1.0, -1.0)
 
 
-def moves_along(moved: Floats, sign: Floats, level: float = 0.01) -> bool:
-    """Return whether more coordinates moved along the signs than chance explains: the normal limit of a binomial test.
-
-    >>> moves_along(np.ones(100), np.ones(100)), moves_along(np.ones(100), np.tile([1.0, -1.0], 50))
-    (True, False)
-    """
-    active = np.count_nonzero(moved)
-    if not active:
-        return False
-    along = np.count_nonzero(moved * sign > 0)
-    return bool((along - active / 2) / math.sqrt(active / 4) > NormalDist().inv_cdf(1 - level))
+def _norm(x: NDArray[np.float64]) -> float:
+    return math.sqrt(math.fsum(x * x))

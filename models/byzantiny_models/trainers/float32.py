@@ -1,0 +1,44 @@
+"""The float32 control as a client: plain SGD, batch 1, on the same samples in the same order, from the same model.
+
+L. Bottou. Large-scale machine learning with stochastic gradient descent. COMPSTAT 2010. It answers what the integers cost.
+What a device could not hold it does: 4 bytes a weight, and a float unit or its library. The update goes onto the same
+announced grid.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from byzantiny_models.float_training import to_float, train_float
+from byzantiny_models.trainers.card import Job, Trained, Trainer, any_network
+
+
+def run(job: Job) -> Trained:
+    """Train in float32 with rate 2^-lr_shift, and bring the model back to the layout's integers, to nearest.
+
+    >>> from byzantiny_models.networks import NETWORKS, initial_model
+    >>> network = NETWORKS["mlp-64-32-10"]
+    >>> x, y = np.full((3, 64), 32, dtype=np.int8), np.array([1, 2, 1])
+    >>> run(Job(network, initial_model(network, 1), x, y, (1, 2), (3, 4), 1, 5)).local.dtype
+    dtype('int32')
+    """
+    layout = job.network.layout
+    rng = np.random.default_rng([*job.key_order, *job.key_train])
+    rate = 2.0**-job.lr_shift
+    local = train_float(job.network, to_float(layout, job.start), job.x, job.y, rng, job.epochs, rate)
+    fracs = np.repeat([t.frac for t in layout.tensors], [t.elements for t in layout.tensors])
+    whole = np.rint(np.ldexp(local.astype(np.float64), fracs))
+    return Trained(job.start, np.clip(whole, -layout.limits, layout.limits).astype(np.int32))
+
+
+FLOAT32 = Trainer(
+    name="float32",
+    formula="w -= 2^-lr_shift * e a^T in float32; batch 1",
+    paper="L. Bottou, COMPSTAT 2010",
+    networks="all",
+    bytes_per_weight=4.0,
+    reproducible="on one machine",
+    device=False,
+    train=run,
+    check=any_network,
+)
