@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import hashlib
 import json
 import statistics
 import time
@@ -19,14 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from byzantiny.bodies.base import DeviceSpec
-from byzantiny.wire.auth import derive_keys
-from byzantiny.wire.codec import encode_offer
-from byzantiny.wire.events import RoundWork, UpdateReceived
-from byzantiny.wire.host import HostSession
-from byzantiny.wire.messages import Offer
 from byzantiny_firmware import library, sizes
-from byzantiny_firmware.unicorn import UnicornBody
+from byzantiny_firmware.measuring import instructions_per_step
 from byzantiny_models import datasets
 from byzantiny_models.inference import forward
 from byzantiny_models.networks import NETWORKS, Network, initial_model
@@ -96,30 +89,6 @@ def in_numpy(network: Network, x: np.ndarray, y: np.ndarray) -> tuple[Callable[[
     return train, infer
 
 
-def instructions(network: Network, core: str, x: np.ndarray, y: np.ndarray) -> float:
-    """Instructions per training step of one local training on an emulated board."""
-    secret, layout = bytes(32), network.layout
-    spec = DeviceSpec("dev-01", secret, datasets.pack(x, y, network.classes), network.name)
-    model = layout.pack(initial_model(network, 1))
-    offer = Offer(
-        1, 1, bytes(16), hashlib.sha256(model).digest(), layout.sha256, len(model), 0, 60_000, 1, LR_SHIFT,
-        layout.default_shifts(6),
-    )  # fmt: skip
-    session = HostSession(spec.client_id, derive_keys(secret), address=1, max_payload=240, rng=np.random.default_rng(0))
-    body = UnicornBody([spec], image=core)
-    try:
-        began = time.monotonic()
-        steps = [session.begin(RoundWork(1, encode_offer(offer), model), 0.0)]
-        while not any(isinstance(event, UpdateReceived) for step in steps for event in step.events):
-            now = time.monotonic() - began
-            sent = [(0, frame) for step in steps for frame in step.frames]
-            steps = [session.on_frame(frame, now) for _, frame in body.exchange(sent, int(1000 * now))]
-            steps += [] if steps else [session.on_time(now)]
-        return body.boards[0].stats().instructions_per_step
-    finally:
-        body.close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
@@ -141,7 +110,7 @@ def main() -> None:
         for core in options.cores:
             size = sizes.image_sizes(core, name)
             row |= {
-                f"{core}_instructions_per_step": instructions(network, core, x[0], y[0]),
+                f"{core}_instructions_per_step": instructions_per_step(network, core, x[0], y[0], LR_SHIFT),
                 f"{core}_flash": size.flash_bytes,
             }
             row |= {"static_ram": size.static_ram_bytes, "ram": size.ram_bytes, "most_samples": size.max_samples}
