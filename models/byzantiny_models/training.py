@@ -22,27 +22,24 @@ Overflow (plans.py has the sums of products; tests/models go to the limits):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from byzantiny_models.encoding import encode
-from byzantiny_models.errors import InvalidValueError
-from byzantiny_models.inference import Int32s, accuracy, check_inputs, forward
+from byzantiny_models.inference import Int32s, accuracy, forward
+from byzantiny_models.local_training import LR_SHIFTS, train_clients
 from byzantiny_models.networks import Network
 from byzantiny_models.plans import layer_plans
 from byzantiny_models.quantization import EXP_LUT, saturate
-from byzantiny_models.rng import MAX_SAMPLES, Key, draw, sample_order
-from byzantiny_models.steps import make_layer
+from byzantiny_models.rng import Key
+from byzantiny_models.steps import MASTERS, LayerState, Noise, WeightFormat, make_layer
 
-__all__ = ["LR_SHIFTS", "accuracy", "encode", "forward", "output_error", "train", "train_many"]
+__all__ = ["LR_SHIFTS", "IntegerSteps", "accuracy", "encode", "forward", "output_error", "train", "train_many"]
 
-LR_SHIFTS = range(4, 15)
-"""Learning rates 2^-k: below 4 training is unstable, above 14 the weights' shift k + 2 passes 16."""
-
-# Clients trained side by side: enough to hide NumPy's cost per call, few enough for their weights to stay in the cache.
-_CHUNK = 128
+Feedback = Callable[[int, Int32s, Int32s], Int32s]
+"""(layer, error of the outputs, inputs of the layer) -> the error of those inputs; None in its place is backpropagation."""
 
 
 def output_error(z: NDArray[np.integer], y: NDArray[np.integer]) -> Int32s:
@@ -133,96 +130,47 @@ def train_many(
     >>> train_many(network, initial_model(network, 1), xs, ys, [(1, 2)] * 2, [(3, 4)] * 2, epochs=1, lr_shift=5).shape
     (2, 2410)
     """
-    n = len(xs)
-    if not n == len(ys) == len(keys_order) == len(keys_train):
-        raise InvalidValueError(
-            f"{n} x, {len(ys)} y, {len(keys_order)} and {len(keys_train)} keys: need one per client; complete the lists"
-        )
-    if lr_shift not in LR_SHIFTS or not 0 <= epochs <= 255:
-        raise InvalidValueError(
-            f"lr_shift {lr_shift}, epochs {epochs}: the limits are {LR_SHIFTS[0]} .. {LR_SHIFTS[-1]} and 0 .. 255"
-        )
-    starts = np.asarray(models)
-    starts = np.broadcast_to(starts, (n, network.layout.d)) if starts.ndim == 1 else starts
-    if len(starts) != n:
-        raise InvalidValueError(f"{len(starts)} models for {n} clients; give one, or one per client")
-    trained = np.array([network.layout.check(s) for s in starts], dtype=np.int32).reshape(n, network.layout.d)
-    data = [_samples(network, x, y) for x, y in zip(xs, ys, strict=True)]
-    # Longest first: the clients still at work at a step are then the first ones of a chunk.
-    by_work = sorted(range(n), key=lambda c: -len(data[c][1]))
-    for first in range(0, n, _CHUNK):
-        chosen = by_work[first : first + _CHUNK]
-        trained[chosen] = _train_chunk(
-            network,
-            trained[chosen],
-            [data[c] for c in chosen],
-            [keys_order[c] for c in chosen],
-            [keys_train[c] for c in chosen],
-            epochs,
-            lr_shift,
-        )
-    return trained
+    return train_clients(IntegerSteps, network, models, xs, ys, keys_order, keys_train, epochs, lr_shift)
 
 
-def _train_chunk(
-    network: Network,
-    models: Int32s,
-    data: list[tuple[Int32s, Int32s]],
-    keys_order: list[Key],
-    keys_train: list[Key],
-    epochs: int,
-    lr_shift: int,
-) -> Int32s:
-    counts = np.array([len(y) for _, y in data])
-    x, y = np.concatenate([x for x, _ in data]), np.concatenate([y for _, y in data])
-    steps = int(counts[0]) * epochs
-    visits = np.zeros((steps, len(data)), dtype=np.int64)
-    for c, (n, base, key) in enumerate(zip(counts, np.cumsum(counts) - counts, keys_order, strict=True)):
-        for epoch in range(epochs):
-            visits[epoch * n : (epoch + 1) * n, c] = base + sample_order(int(n), epoch, *key)
-    k0, k1 = np.array(keys_train, dtype=np.uint32).T
-    when = np.arange(steps, dtype=np.uint32)[:, np.newaxis]
-    noise_a, noise_b = draw(when, k0, k1), draw(when, k1, k0)
-    state = _State(network, models, lr_shift)
-    active = np.searchsorted(-counts * epochs, -np.arange(steps), side="left")
-    for t in range(steps):
-        m = int(active[t])
-        state.step(x[visits[t, :m]], y[visits[t, :m]], noise_a[t, :m], noise_b[t, :m])
-    return models
+class IntegerSteps:
+    """The layers of a chunk of clients, trained in integers: `weights` says how a kernel is kept, `feedback` how an error goes down.
 
+    `models` (n, d) is written to.
+    """
 
-class _State:
-    """The layers of a chunk of clients."""
+    def __init__(
+        self,
+        network: Network,
+        models: Int32s,
+        lr_shift: int,
+        weights: WeightFormat = MASTERS,
+        feedback: Feedback | None = None,
+    ) -> None:
+        self.plans = layer_plans(network)
+        self.layers: list[LayerState] = [make_layer(network, plan, models, lr_shift, weights) for plan in self.plans]
+        self._models = models
+        self._feedback = feedback
+        self._reconstructs = network.head == "squared-error"
+        self._lowest = next(i for i, plan in enumerate(self.plans) if plan.kernel is not None or plan.bias is not None)
 
-    def __init__(self, network: Network, models: Int32s, lr_shift: int) -> None:
-        plans = layer_plans(network)
-        self.layers = [make_layer(network, plan, models, lr_shift) for plan in plans]
-        self.plans = plans
-        self.reconstructs = network.head == "squared-error"
-        self.lowest = next(i for i, plan in enumerate(plans) if plan.kernel is not None or plan.bias is not None)
-
-    def step(self, x: Int32s, y: Int32s, a: NDArray[np.uint32], b: NDArray[np.uint32]) -> None:
+    def step(self, x: Int32s, y: Int32s, a: Noise, b: Noise) -> None:
         """One sample for each of the first m clients."""
         inputs = [x]
         for layer in self.layers:
             inputs.append(layer.forward(inputs[-1]))
-        error = squared_error(inputs[-1], x) if self.reconstructs else output_error(inputs[-1], y)
-        for i in range(len(self.layers) - 1, self.lowest - 1, -1):
-            layer = self.layers[i]
-            below = layer.backward(error, inputs[i]) if i > self.lowest else error  # with the weights before the update
-            layer.update(error, inputs[i], a, b)
+        top = squared_error(inputs[-1], x) if self._reconstructs else output_error(inputs[-1], y)
+        error = top
+        for i in range(len(self.layers) - 1, self._lowest - 1, -1):
+            below = self._below(i, top, error, inputs[i]) if i > self._lowest else error
+            self.layers[i].update(error, inputs[i], a, b)
             error = below
 
+    def _below(self, i: int, top: Int32s, error: Int32s, x: Int32s) -> Int32s:
+        if self._feedback is not None:
+            return self._feedback(i, top, x)
+        return self.layers[i].backward(error, x)  # with the weights before the update
 
-def _samples(network: Network, x: ArrayLike, y: ArrayLike) -> tuple[Int32s, Int32s]:
-    inputs, labels = check_inputs(network, x), np.asarray(y)
-    if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu" or len(labels) > MAX_SAMPLES:
-        raise InvalidValueError(
-            f"y of shape {labels.shape}, type {labels.dtype} for {len(inputs)} samples: "
-            f"need one integer each, at most {MAX_SAMPLES}; split the client"
-        )
-    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < network.classes:
-        raise InvalidValueError(
-            f"labels {labels.min()} .. {labels.max()}: {network.name} has classes 0 .. {network.classes - 1}; relabel"
-        )
-    return inputs, labels.astype(np.int32)
+    def result(self, a: Noise, b: Noise) -> Int32s:  # noqa: ARG002 - what is trained is the model already
+        """Return the models."""
+        return self._models
