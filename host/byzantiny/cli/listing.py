@@ -25,6 +25,8 @@ from byzantiny.suggest import unknown_name
 from byzantiny.updates.rules import PROPERTIES, STREAMS, Bound, Kappa
 from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import TASKS
+from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import TrainerInfo
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -138,6 +140,18 @@ def _networks() -> Rows:
     ]
 
 
+def _trainers() -> Rows:
+    return [_trainer(trainer.info) for trainer in TRAINERS.values()]
+
+
+def _trainer(info: TrainerInfo) -> Row:
+    row = {field.name: _plain(getattr(info, field.name)) for field in dataclasses.fields(info)}
+    low, high = row.pop("lr_shifts")
+    row["lr_shift"] = f"{low} .. {high}"
+    row["runs_on"] = "every body" if row.pop("core") else "body numpy"
+    return row
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "aggregators": lambda: _cards(load_aggregators()),
     "preaggregators": lambda: _cards(load_preaggregators()),
@@ -145,6 +159,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "attacks": lambda: _cards(load_attacks()),
     "tasks": lambda: [{"name": name} for name in TASKS],
     "networks": _networks,
+    "trainers": _trainers,
     "bodies": lambda: [{"name": name} for name in body_names()],
     "ports": lambda: [{"name": name} for name in port_names()],
 }

@@ -18,7 +18,7 @@ from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.config import ConfigError, Experiment
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
-from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
+from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan, network_of
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
 from byzantiny.records import Final, FirmwareInfo, RoundRow
@@ -50,7 +50,6 @@ class Engine:
         """
         started = time.perf_counter()
         task = load_task(_known_task(experiment.base.task))
-        network = task.network
         before = rundir.begun(run_dir, experiment)
         if before is not None and before.finished:
             held = [
@@ -61,14 +60,14 @@ class Engine:
             if None not in held:
                 return [final for final in held if final is not None]
         for arm, run in experiment.arms.items():
-            check_pipeline(arm, run, network.layout)
+            check_pipeline(arm, run, check_training(arm, run, task).layout)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
             url, kind = self._open_broker(experiment, stack)
             manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
-            stage = _Stage(experiment, run_dir, task, network, url, {info.name: info for info in manifest.firmware})
+            stage = _Stage(experiment, run_dir, task, url, {info.name: info for info in manifest.firmware})
             finished = False
             try:
                 finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
@@ -101,7 +100,7 @@ class Engine:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
         cast = make_cast(run, seed, stage.task)
-        network = stage.network
+        network = network_of(run, stage.task, seed)
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
@@ -109,11 +108,11 @@ class Engine:
             stack.callback(rundir.export, folder, ledger)
             closed = ledger.last_closed()
             first = 1 if closed is None else closed.round_num + 1
-            setting = Setting(network.name, network.layout, stage.broker, name, self.entropy, first)
+            setting = Setting(network, stage.broker, name, self.entropy, first)
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            surroundings = self._surroundings(stage, world, ledger, progress, (arm, seed))
+            surroundings = self._surroundings(stage.task, network, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
             Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
@@ -127,7 +126,8 @@ class Engine:
 
     def _surroundings(
         self,
-        stage: _Stage,
+        task: Task,
+        network: Network,
         world: World,
         ledger: Ledger,
         progress: Callable[[RoundRow], None],
@@ -143,7 +143,7 @@ class Engine:
             ledger=ledger,
             keys={client_id: derive_keys(secret) for client_id, secret in world.secrets.items()},
             clients=world.clients,
-            evaluate=lambda model: accuracy(stage.network, model, stage.task.test_x, stage.task.test_y),
+            evaluate=lambda model: accuracy(network, model, task.test_x, task.test_y),
             entropy=self.entropy,
             instructions=world.instructions,
             stop=stop,
@@ -163,7 +163,6 @@ class _Stage:
     experiment: Experiment
     run_dir: Path
     task: Task
-    network: Network
     broker: str | None
     firmware: dict[str, FirmwareInfo]
     """Filled as the arms say what they ran."""

@@ -13,10 +13,12 @@ from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
-from byzantiny.experiment.resolve import make_plan, stages_of
+from byzantiny.experiment.resolve import make_plan, network_of, stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
 from byzantiny_models.tasks import Task
+from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import EVERY_MACHINE, ONE_MACHINE
 
 
 def describe(
@@ -30,7 +32,7 @@ def describe(
 ) -> Manifest:
     """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's."""
     base = experiment.base
-    network = task.network
+    network = network_of(base, task, base.seeds[0])
     cast = make_cast(base, base.seeds[0], task)
     commit, dirty = provenance.git_state()
     return Manifest(
@@ -60,7 +62,7 @@ def describe(
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
         },
-        training=msgspec.to_builtins(base.training),
+        training=_training(experiment),
         grid=msgspec.to_builtins(base.grid),
         tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[
@@ -73,7 +75,7 @@ def describe(
             }
             for role in cast.roles
         ],
-        arms=[_arm(name, experiment, network.layout.d) for name in experiment.arms],
+        arms=[_arm(name, experiment, task) for name in experiment.arms],
         seeds=list(base.seeds),
         draws=[_draws(experiment, seed, task) for seed in base.seeds],
         rounds=base.rounds,
@@ -85,9 +87,18 @@ def describe(
     )
 
 
+def _training(experiment: Experiment) -> dict[str, str | int | float]:
+    """The keys of [training], and where a run gives the same bytes (P1): the float control does on one machine only."""
+    keys = msgspec.to_builtins(experiment.base.training)
+    scope = keys["scope"] if isinstance(keys["scope"], str) else ", ".join(keys["scope"])
+    bound = [arm for arm, run in experiment.arms.items() if TRAINERS[run.training.trainer].info.same_bytes != EVERY_MACHINE]
+    where = f"{ONE_MACHINE}: {', '.join(bound)}" if bound else EVERY_MACHINE
+    return {**keys, "scope": scope, "same_bytes": where}
+
+
 def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     base = experiment.base
-    plan = make_plan(base, "", seed, task.network.layout)
+    plan = make_plan(base, "", seed, network_of(base, task, seed).layout)
     cohorts = [draw_cohort(plan, round_num) for round_num in range(1, base.rounds + 1)]
     return {
         "seed": seed,
@@ -106,8 +117,9 @@ def dataset_sha256(task: Task) -> str:
     return digest.hexdigest()
 
 
-def _arm(name: str, experiment: Experiment, d: int) -> ArmInfo:
+def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
+    d = network_of(run, task, run.seeds[0]).layout.d
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(

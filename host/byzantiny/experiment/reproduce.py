@@ -1,7 +1,7 @@
 """Run a run directory again and compare the global model after every round (P10).
 
 The accepted set of every round is replayed; bodies and transport may differ, because P1 says that they do not matter:
-everything runs on the memory transport, on the native body where it is installed.
+everything runs on the memory transport, on the native body where it is installed and knows the trainer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from byzantiny.experiment.config import Experiment, parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Listener
 from byzantiny.ledger import Ledger
+from byzantiny_models.trainers import TRAINERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
 def _in_memory(experiment: Experiment, arm: str, seed: int, rounds: int) -> Experiment:
     """Return one arm and seed of an experiment, without boards, brokers and faults, and with as many rounds as it has."""
     source: dict[str, Any] = copy.deepcopy(experiment.source)
-    body = "native" if "native" in body_names() else "numpy"
+    core = TRAINERS[experiment.arms[arm].training.trainer].info.core
+    body = "native" if core and "native" in body_names() else "numpy"
     for group in source.get("clients", []):
         group.update(body=body, transport="memory")
     if source.get("arms"):

@@ -14,7 +14,10 @@ from byzantiny.federation import Federation, GridPolicy, build_pipeline
 from byzantiny.federation.streaming import STREAM_ABOVE
 from byzantiny.screening import load_screening
 from byzantiny.updates import AggregationError
-from byzantiny_models.networks import Layout
+from byzantiny_models.errors import InvalidValueError
+from byzantiny_models.networks import Layout, Network, initial_model
+from byzantiny_models.tasks import Task
+from byzantiny_models.trainers import TRAINERS, check_trainer
 
 DEFAULT_BOUND_PER_ROOT_D = 16
 """The default L2 bound is this times ceil(sqrt(d)) grid steps, an eighth of a saturated row (127 sqrt(d)):
@@ -33,6 +36,33 @@ def stages_of(run: RunConfig, d: int) -> list[dict[str, Any]]:
         first = next((i for i, stage in enumerate(stages) if stage.get("name") not in screens), len(stages))
         stages.insert(first, {"name": "norm-clip", "bound": bound})
     return stages
+
+
+def network_of(run: RunConfig, task: Task, seed: int) -> Network:
+    """Return what is trained: the task's network, and what the scope leaves out frozen at the seed's initial model.
+
+    >>> from byzantiny.experiment.config import parse_experiment
+    >>> from byzantiny_models.tasks import load_task
+    >>> run = parse_experiment({"training": {"scope": "last-layer"}}).base
+    >>> network_of(run, load_task("digits"), 1).layout.d
+    330
+    """
+    scope = run.training.scope
+    return task.network if scope == "all" else task.network.scoped(scope, initial_model(task.network, seed))
+
+
+def check_training(arm: str, run: RunConfig, task: Task) -> Network:
+    """Refuse what the trainer or the network does not do; returns what the first seed trains.
+
+    Raises:
+        ConfigError: tensors that the network does not have; a layer, a head, a scope or a rate that is not the trainer's.
+    """
+    try:
+        network = network_of(run, task, run.seeds[0])
+        check_trainer(TRAINERS[run.training.trainer].info, network, run.training.lr_shift)
+    except InvalidValueError as error:
+        raise ConfigError(f"arms.{arm}: [training] {error}") from error
+    return network
 
 
 def make_plan(run: RunConfig, arm: str, seed: int, layout: Layout) -> Plan:
