@@ -41,7 +41,7 @@ class RoundRow(_Record, frozen=True, kw_only=True):
     """`aggregated` or `no-aggregate`."""
     reason: str = ""
     accuracy: float | None
-    """Main-task accuracy of the integer model after the round, on the test set."""
+    """The task's metric of the integer model after the round, on the test set: its accuracy, or an AUC."""
     cohort: int
     accepted: int
     refused: int
@@ -159,7 +159,10 @@ class Manifest(_Record, frozen=True, kw_only=True):
     cores: int
     packages: dict[str, str]
     task: dict[str, str | int | float]
-    """name, train and test samples, dataset_sha256, partition, partition_sha256, network, parameters, layout_sha256."""
+    """name, train and test samples, dataset_sha256, partition, partition_sha256, network, parameters, layout_sha256, metric."""
+    data: dict[str, Any] = {}
+    """Where the data come from: `says`, `path`, `parameters`, `class_names`, and of every file in `sources` its `name`,
+    `file_bytes` and `sha256`."""
     training: dict[str, str | int | float]
     grid: dict[str, bool | int] = {}
     tensors: list[str] = []

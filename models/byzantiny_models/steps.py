@@ -79,9 +79,7 @@ class _Pool:
 
 
 class _Weighted:
-    def __init__(
-        self, network: Network, plan: LayerPlan, models: Int32s, lr_shift: int, weights: WeightFormat
-    ) -> None:
+    def __init__(self, network: Network, plan: LayerPlan, models: Int32s, lr_shift: int, weights: WeightFormat) -> None:
         self.plan, self.format, n = plan, weights, len(models)
         self.masters = None if plan.kernel is None else models[:, plan.kernel].reshape(n, plan.rows, plan.fan_in)
         self.biases = None if plan.bias is None else models[:, plan.bias]

@@ -134,9 +134,9 @@ def train_many(
 
 
 class IntegerSteps:
-    """The layers of a chunk of clients, trained in integers: `weights` says how a kernel is kept, `feedback` how an error goes down.
+    """The layers of a chunk of clients, trained in integers; `models` (n, d) is written to.
 
-    `models` (n, d) is written to.
+    `weights` says how a kernel is kept, `feedback` how the error of a hidden layer comes about.
     """
 
     def __init__(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzantiny_models import tasks
 from byzantiny_models.errors import InvalidValueError, MissingDependencyError
+from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import TASKS, load_task, split_stratified
 
 
@@ -45,15 +45,15 @@ def test_a_task_is_loaded_once_and_cannot_be_written_to():
 
 
 def test_an_unknown_task_is_refused_by_name():
-    with pytest.raises(InvalidValueError, match=r"'mnist'.*digits"):
-        load_task("mnist")
+    with pytest.raises(InvalidValueError, match=r"'minst'.*mnist"):
+        load_task("minst")
 
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    monkeypatch.setitem(TASKS, "digits", tasks._digits.__wrapped__)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'byzantiny\[data\]'"):
-        load_task("digits")
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    for name in ("digits", "breast-cancer", "wine"):
+        with pytest.raises(MissingDependencyError, match=rf"'{name}'.*pip install 'byzantiny\[data\]'"):
+            TASKS[name].load(NETWORKS["mlp-64-32-10"])
 
 
 @given(labels=st.lists(st.integers(0, 5), min_size=2, max_size=80), data=st.data())
@@ -73,7 +73,9 @@ def test_a_split_of_everything_or_nothing_is_refused():
 
 
 def test_importing_the_models_imports_neither_scikit_learn_nor_the_host():
-    names = "datasets encoding errors float_training inference networks partitions quantization rng tasks training"
+    names = (
+        "datasets encoding errors float_training inference metrics networks partitions quantization rng tasks training"
+    )
     program = (
         "import sys, importlib\n"
         f"for name in {names.split()!r}: importlib.import_module('byzantiny_models.' + name)\n"

@@ -146,8 +146,8 @@ def _trainers() -> Rows:
 
 def _trainer(info: TrainerInfo) -> Row:
     row = {field.name: _plain(getattr(info, field.name)) for field in dataclasses.fields(info)}
-    low, high = row.pop("lr_shifts")
-    row["lr_shift"] = f"{low} .. {high}"
+    del row["lr_shifts"]
+    row["lr_shift"] = "{} .. {}".format(*info.lr_shifts)
     row["runs_on"] = "every body" if row.pop("core") else "body numpy"
     return row
 

@@ -16,6 +16,7 @@ from byzantiny.attacks import load_attacks
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
 from byzantiny.suggest import unknown_name
 from byzantiny_models import datasets, partitions
+from byzantiny_models.drift import Drift, draw_drift
 from byzantiny_models.rng import Stream, rng_for
 from byzantiny_models.tasks import Task
 
@@ -50,18 +51,20 @@ class Cast:
 def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
     """Give every client its data and its part. Raises ConfigError."""
     members = run.members()
-    shares = _split(run, seed, task, len(members))
+    shares = split(run, seed, task)
+    drifts = draw_drifts(run, seed)
     attack = make_attack(run)
     liars = set(byzantine_ids(run, seed)) if attack is not None else set()
     poisons_data = attack is not None and hasattr(attack, "poison")
     roles = []
     for (client_id, group), share in zip(members, shares, strict=True):
         x, y = task.train_x[share], task.train_y[share]
+        x = drifts[client_id](x) if drifts else x
         if poisons_data and client_id in liars:
             x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
-        blob = datasets.pack(x, y, task.classes)
+        blob = datasets.pack(x, y, task.network.classes)  # a device knows its network's classes, not the task's
         roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars))
-    return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares))
+    return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares, list(drifts.values())))
 
 
 def secret_of(seed: int, client_id: str) -> bytes:
@@ -112,10 +115,11 @@ def make_attack(run: RunConfig) -> Any:
     return attack
 
 
-def _split(run: RunConfig, seed: int, task: Task, n: int) -> list[npt.NDArray[np.int64]]:
-    rng, y, how = rng_for(seed, Stream.PARTITION), task.train_y, run.partition
+def split(run: RunConfig, seed: int, task: Task) -> list[npt.NDArray[np.int64]]:
+    """Return the training samples of every client, in the clients' order. Raises ConfigError and PartitionError."""
+    rng, y, how, n = rng_for(seed, Stream.PARTITION), task.train_y, run.partition, len(run.members())
     match how.name:
-        case "iid":
+        case "iid" | "drift":
             return partitions.iid(rng, y, n)
         case "dirichlet":
             return partitions.dirichlet(rng, y, n, how.alpha, how.min_samples)
@@ -125,11 +129,31 @@ def _split(run: RunConfig, seed: int, task: Task, n: int) -> list[npt.NDArray[np
             return partitions.quantity(rng, y, n, how.alpha, how.min_samples)
         case "gamma-similarity":
             return partitions.gamma_similarity(rng, y, n, how.gamma)
+        case "natural":
+            if task.train_keys is None:
+                raise ConfigError(
+                    f'partition.name = "natural": nobody knows who recorded the samples of task {task.name}; choose another '
+                    "partition, or a task with a key (byzantiny list tasks)"
+                )
+            return partitions.natural(rng, task.train_keys, n, how.min_samples)
 
 
-def _hash_shares(shares: Sequence[npt.NDArray[np.int64]]) -> str:
+def draw_drifts(run: RunConfig, seed: int) -> dict[str, Drift]:
+    """Return every client's drift; none unless the partition is one. A client's does not depend on how many there are."""
+    how = run.partition
+    if how.name != "drift":
+        return {}
+    return {
+        client_id: draw_drift(rng_for(seed, Stream.PARTITION, client_id=client_id), how.bias_steps, how.gain_128ths)
+        for client_id in run.client_ids()
+    }
+
+
+def _hash_shares(shares: Sequence[npt.NDArray[np.int64]], drifts: Sequence[Drift]) -> str:
     digest = hashlib.sha256()
     for share in shares:
         digest.update(struct.pack("<I", len(share)))
         digest.update(np.ascontiguousarray(share, dtype="<i8").tobytes())
+    for drift in drifts:
+        digest.update(struct.pack("<ii", drift.bias_steps, drift.gain_128ths))
     return digest.hexdigest()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 import re
 import sys
 import types
@@ -31,6 +32,7 @@ from byzantiny.experiment.schema import (
     NAME,
     Attack,
     ClientGroup,
+    Data,
     Defence,
     Grid,
     Link,
@@ -52,6 +54,7 @@ __all__ = [
     "Attack",
     "ClientGroup",
     "ConfigError",
+    "Data",
     "Defence",
     "Experiment",
     "Grid",
@@ -80,16 +83,25 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sha256(self) -> str:
-        """Hash of the resolved table: two runs with the same hash are the same experiment."""
-        return hashlib.sha256(msgspec.json.encode(self.source, order="deterministic")).hexdigest()
+        """Hash of the resolved table: two runs with the same hash are the same experiment.
+
+        Where the data lie does not count: the manifest has the hash of every file that was read.
+        """
+        source = self.source
+        if "path" in source.get("data", {}):
+            source = {**source, "data": {key: value for key, value in source["data"].items() if key != "path"}}
+        return hashlib.sha256(msgspec.json.encode(source, order="deterministic")).hexdigest()
 
 
-_SHARED = ("name", "task", "seeds", "clients", "mqtt", "rounds")
+_SHARED = ("name", "task", "network", "data", "seeds", "clients", "mqtt", "rounds")
 """Keys an arm may not override: the arms of a run share its clients, its task and its seeds."""
 
 
 def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
-    """Read and check an experiment file; `overrides` are dotted keys. Raises ConfigError."""
+    """Read and check an experiment file; `overrides` are dotted keys. Raises ConfigError.
+
+    `data.path` is relative to the file; given as an override, to the working directory.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -100,6 +112,7 @@ def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    _place_data(table, path.parent)
     table.setdefault("name", re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-")[:40] or "experiment")
     return parse_experiment(table, where=str(path), overrides=overrides)
 
@@ -119,6 +132,7 @@ def parse_experiment(
     base = copy.deepcopy(dict(table))
     for dotted, value in (overrides or {}).items():
         _set_dotted(base, dotted, value)
+    _place_data(base, Path())
     arms = base.pop("arms", {})
     if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
         raise ConfigError(f"{where}: `arms` must be a table of tables, e.g. [arms.median]")
@@ -134,6 +148,17 @@ def parse_experiment(
     for name, run in resolved.items():
         check_run(run, f"{where}: arms.{name}" if arms else where)
     return Experiment(arms=resolved, source={**base, "arms": arms})
+
+
+def _place_data(table: dict[str, Any], folder: Path) -> None:
+    """Make `data.path` absolute: a run is resumed from anywhere."""
+    data = table.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        try:
+            path = Path(data["path"]).expanduser()
+        except RuntimeError as error:
+            raise ConfigError(f"data.path = {data['path']!r}: {error}; write the folder out") from error
+        data["path"] = os.path.abspath(folder / path)  # noqa: PTH100 - resolve() would follow links
 
 
 def _set_dotted(table: dict[str, Any], dotted: str, value: Any) -> None:

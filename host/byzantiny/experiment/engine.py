@@ -15,20 +15,21 @@ import msgspec
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
 from byzantiny.experiment.cast import make_cast
-from byzantiny.experiment.config import ConfigError, Experiment
+from byzantiny.experiment.config import Experiment
+from byzantiny.experiment.data import load_data, refuse_changed
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
 from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan, network_of
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
 from byzantiny.records import Final, FirmwareInfo, RoundRow
-from byzantiny.suggest import unknown_name
 from byzantiny.transport.brokers import open_broker
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.auth import derive_keys
+from byzantiny_models.inference import forward
+from byzantiny_models.metrics import score
 from byzantiny_models.networks import Network, initial_model
-from byzantiny_models.tasks import TASKS, Task, load_task
-from byzantiny_models.training import accuracy
+from byzantiny_models.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,6 @@ class Engine:
         Raises ByzantinyError with the remedy; Suspended if `stop()` said so. Nothing recorded is lost by either.
         """
         started = time.perf_counter()
-        task = load_task(_known_task(experiment.base.task))
         before = rundir.begun(run_dir, experiment)
         if before is not None and before.finished:
             held = [
@@ -59,6 +59,9 @@ class Engine:
             ]
             if None not in held:
                 return [final for final in held if final is not None]
+        task = load_data(experiment.base)
+        if before is not None:
+            refuse_changed(before, task, run_dir)
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, check_training(arm, run, task).layout)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
@@ -94,7 +97,7 @@ class Engine:
         arms = list(stage.experiment.arms)
         count = len(arms) * len(run.seeds)
         index = run.seeds.index(seed) * len(arms) + arms.index(arm) + 1
-        self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed))
+        self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed, stage.task.metric))
         held = rundir.load_final(folder)
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
@@ -143,7 +146,7 @@ class Engine:
             ledger=ledger,
             keys={client_id: derive_keys(secret) for client_id, secret in world.secrets.items()},
             clients=world.clients,
-            evaluate=lambda model: accuracy(network, model, task.test_x, task.test_y),
+            evaluate=lambda model: score(task, forward(network, model, task.test_x)),
             entropy=self.entropy,
             instructions=world.instructions,
             stop=stop,
@@ -201,9 +204,3 @@ class _Progress:
                 reason=row.reason,
             )
         )
-
-
-def _known_task(name: str) -> str:
-    if name not in TASKS:
-        raise ConfigError(unknown_name("task", name, TASKS))
-    return name

@@ -20,6 +20,8 @@ class ArmStarted:
     count: int
     rounds: int
     seed: int
+    metric: str = "accuracy"
+    """What `accuracy` is in the events that follow: the task's metric."""
 
 
 @dataclass(frozen=True)

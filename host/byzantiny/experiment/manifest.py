@@ -13,6 +13,7 @@ from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
+from byzantiny.experiment.data import dataset_sha256, origin_record
 from byzantiny.experiment.resolve import make_plan, network_of, stages_of
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
@@ -61,7 +62,9 @@ def describe(
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
+            "metric": task.metric,
         },
+        data=origin_record(base, task),
         training=_training(experiment),
         grid=msgspec.to_builtins(base.grid),
         tensors=[tensor.name for tensor in network.layout.tensors],
@@ -91,7 +94,9 @@ def _training(experiment: Experiment) -> dict[str, str | int | float]:
     """The keys of [training], and where a run gives the same bytes (P1): the float control does on one machine only."""
     keys = msgspec.to_builtins(experiment.base.training)
     scope = keys["scope"] if isinstance(keys["scope"], str) else ", ".join(keys["scope"])
-    bound = [arm for arm, run in experiment.arms.items() if TRAINERS[run.training.trainer].info.same_bytes != EVERY_MACHINE]
+    bound = [
+        arm for arm, run in experiment.arms.items() if TRAINERS[run.training.trainer].info.same_bytes != EVERY_MACHINE
+    ]
     where = f"{ONE_MACHINE}: {', '.join(bound)}" if bound else EVERY_MACHINE
     return {**keys, "scope": scope, "same_bytes": where}
 
@@ -106,15 +111,6 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
         "cohorts_sha256": hashlib.sha256(msgspec.json.encode(cohorts)).hexdigest(),
         "byzantine": {name: _liars(run, seed) for name, run in experiment.arms.items()},
     }
-
-
-def dataset_sha256(task: Task) -> str:
-    """Return the hash of a task's samples and labels, training then test."""
-    digest = hashlib.sha256()
-    for array in (task.train_x, task.train_y, task.test_x, task.test_y):
-        digest.update(str(array.shape).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:

@@ -15,6 +15,7 @@ from typing import Any
 from byzantiny.bodies.registry import body_names
 from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Experiment, parse_experiment
+from byzantiny.experiment.data import load_data, refuse_changed
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Listener
 from byzantiny.ledger import Ledger
@@ -46,7 +47,7 @@ class _Recorded:
 def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
     """Run again in a temporary directory and compare every closed round. Raises RunError and ConfigError."""
     experiment = rundir.load_config(run_dir)
-    rundir.begun(run_dir, experiment)
+    manifest = rundir.begun(run_dir, experiment)
     recorded = {
         (arm, seed): _read(rundir.arm_dir(run_dir, arm, seed))
         for seed in experiment.base.seeds
@@ -57,6 +58,8 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
         raise rundir.RunError(
             f"{run_dir} has no closed round to compare; go on with it first: byzantiny resume {run_dir}"
         )
+    if manifest is not None:
+        refuse_changed(manifest, load_data(experiment.base), run_dir)
     rounds = 0
     with tempfile.TemporaryDirectory(prefix="byzantiny-reproduce-") as folder:
         for (arm, seed), before in recorded.items():

@@ -40,11 +40,13 @@ class Grid(_Table, frozen=True, kw_only=True):
 class Partition(_Table, frozen=True, kw_only=True):
     """How the training set is split over the clients; a partition reads the parameters that are its own."""
 
-    name: Literal["iid", "dirichlet", "shards", "quantity", "gamma-similarity"] = "dirichlet"
+    name: Literal["iid", "dirichlet", "shards", "quantity", "gamma-similarity", "natural", "drift"] = "dirichlet"
     alpha: Annotated[float, Meta(gt=0)] = 100.0
     min_samples: Annotated[int, Meta(ge=1)] = 8
     shards_per_client: Annotated[int, Meta(ge=1)] = 2
     gamma: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    bias_steps: Annotated[int, Meta(ge=0, le=127)] = 16
+    gain_128ths: Annotated[int, Meta(ge=0, le=127)] = 16
 
     def in_force(self) -> dict[str, str | int | float]:
         """Return the name and the parameters that this partition reads.
@@ -58,8 +60,17 @@ class Partition(_Table, frozen=True, kw_only=True):
             "shards": ("shards_per_client",),
             "quantity": ("alpha",),
             "gamma-similarity": ("gamma",),
+            "natural": (),
+            "drift": ("bias_steps", "gain_128ths"),
         }[self.name]
         return {"partition": self.name} | {name: getattr(self, name) for name in names}
+
+
+class Data(_Table, frozen=True, kw_only=True):
+    """Where a task's files are, and the task's own parameters."""
+
+    path: str | None = None
+    params: dict[str, Any] = {}
 
 
 class Round(_Table, frozen=True, kw_only=True):
@@ -130,6 +141,8 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     title: str = ""
     target: str = ""
     task: Name = "digits"
+    network: Name | None = None
+    """One of those on the task's card; None: the first."""
     rounds: Annotated[int, Meta(ge=1)] = 40
     seeds: Annotated[list[Annotated[int, Meta(ge=0, le=(1 << 62))]], Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: [1]
@@ -137,6 +150,7 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     keep_updates: bool = False
     training: Training = Training()
     grid: Grid = Grid()
+    data: Data = Data()
     partition: Partition = Partition()
     round: Round = Round()
     clients: Annotated[list[ClientGroup], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [ClientGroup()])

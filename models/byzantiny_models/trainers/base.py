@@ -82,7 +82,8 @@ def check_trainer(info: TrainerInfo, network: Network, lr_shift: int | None = No
     >>> from byzantiny_models.trainers import TRAINERS
     >>> check_trainer(TRAINERS["niti"].info, NETWORKS["cnn-8x8"], 5)
     Traceback (most recent call last):
-    byzantiny_models.errors.TrainerError: niti does not train conv2d, of which cnn-8x8 has a layer; it trains dense: choose another network or trainer
+    byzantiny_models.errors.TrainerError: niti does not train conv2d, of which cnn-8x8 has a layer; \
+it trains dense: choose another network or trainer
     """
     for layer in network.layers:
         kind = KINDS[type(layer)]
@@ -120,10 +121,10 @@ def parameters(network: Network) -> tuple[int, int]:
 
 
 def work_bytes(network: Network, *, output: int = 1, error: int = 2, total: int = 4) -> int:
-    """Return the work space of a step of one sample, `output`, `error` and `total` bytes each for the outputs of all
-    layers, the errors of two neighbouring ones, and the sums of a layer; a convolution's int8 weights and patch besides.
+    """Return the work space of a step of one sample, as the C core's `byz_train_scratch_bytes` counts it for INT8-SR.
 
-    As the C core's `byz_train_scratch_bytes` counts them for INT8-SR, each part rounded up to 4.
+    The outputs of all layers, the errors of two neighbouring ones and the sums of a layer, `output`, `error` and `total`
+    bytes each; a convolution's int8 weights and its patch; each part rounded up to 4.
 
     >>> from byzantiny_models.networks import NETWORKS
     >>> work_bytes(NETWORKS["mlp-64-32-10"])

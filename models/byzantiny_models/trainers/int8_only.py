@@ -51,7 +51,8 @@ class _Steps:
     def __init__(self, network: Network, models: Int32s, lr_shift: int) -> None:
         self._layout, self._start = network.layout, models
         self._kernels = np.repeat(
-            [spec.dtype == "int16" for spec in network.layout.tensors], [spec.elements for spec in network.layout.tensors]
+            [spec.dtype == "int16" for spec in network.layout.tensors],
+            [spec.elements for spec in network.layout.tensors],
         )
         self._begin = np.where(self._kernels, derive_weights(models), models).astype(np.int32)
         self._own = self._begin.copy()

@@ -79,8 +79,7 @@ def round_shift(x: NDArray[np.integer], s: int) -> Ints:
 
 
 def pseudo_stochastic_shift(x: NDArray[np.integer], s: int) -> Ints:
-    """Return PSR(x, s) within +-127: the quotient towards zero, one further where the upper half of what is dropped exceeds
-    the lower half.
+    """Return PSR(x, s) within +-127: towards zero, but one further where of what is dropped the upper half exceeds the lower.
 
     `t = trunc(x / 2^s); p = |x - t 2^s|; q = p >> (s // 2); r = p - (q << (s // 2)); 2 r if s is odd; t + sign(x) (q > r)`.
 
@@ -107,6 +106,7 @@ def loss_error(v: NDArray[np.integer], e: int, y: NDArray[np.integer], noise: ND
     [[120, -121, 0]]
     """
     wide = np.asarray(v, dtype=np.int64)
+    g: Ints
     if e > -BITS:
         s = _truncated(wide * _LOG2_E, 15)
         s = s << e if e >= 0 else _truncated(s, -e)
@@ -116,8 +116,8 @@ def loss_error(v: NDArray[np.integer], e: int, y: NDArray[np.integer], noise: ND
         g = (1 << (1 - 2 * low)) + (wide << (1 - low)) + wide * wide
     g = (g << 11) // g.sum(axis=1, keepdims=True)  # nothing is negative
     g[np.arange(len(g)), y] -= g.sum(axis=1)
-    rounded = (g + (noise >> np.uint32(32 - _LOSS_SHIFT)).astype(np.int64)) >> _LOSS_SHIFT
-    return np.clip(rounded, -127, 127)
+    rounded: Ints = (g + (noise >> np.uint32(32 - _LOSS_SHIFT)).astype(np.int64)) >> _LOSS_SHIFT
+    return np.clip(rounded, -127, 127).astype(np.int64)
 
 
 def _truncated(x: Ints, s: int) -> Ints:
@@ -190,8 +190,9 @@ def train_many(
     lr_shift: int,
     batch: int = BATCH,
 ) -> Int32s:
-    """Return what the clients end with, int32 (n, d). Arguments and errors as `training.train_many`; the last batch of an
-    epoch may be smaller; the noise of a batch is that of step number t, its element that of sample and class.
+    """Return what the clients end with, int32 (n, d). Arguments and errors as `training.train_many`.
+
+    The last batch of an epoch may be smaller. Batch t draws its noise as step t, at i = sample * classes + class.
 
     Raises:
         TrainerError: a network that is not of dense layers with a softmax head, or a learning rate it does not have.
