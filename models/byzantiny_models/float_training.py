@@ -115,6 +115,8 @@ class FloatSteps:
         error = _softmax_error(activations[-1], y) if self._softmax else activations[-1] - x
         for layer, a, out in zip(reversed(self._layers), activations[-2::-1], activations[:0:-1], strict=True):
             error = self._update(layer, error, a, out)
+            if not layer.plan.backward:  # everything below is frozen
+                break
 
     def _update(self, layer: _Layer, error: Floats, a: Floats, out: Floats) -> Floats:
         """Take the step of a layer; returns the error of the one below, through the weights before it."""

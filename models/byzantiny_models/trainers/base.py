@@ -13,7 +13,7 @@ from byzantiny_models.errors import TrainerError
 from byzantiny_models.inference import Int32s
 from byzantiny_models.layers import KINDS, Flatten
 from byzantiny_models.networks import SCOPES, Network
-from byzantiny_models.plans import LayerPlan, layer_plans
+from byzantiny_models.plans import layer_plans
 from byzantiny_models.rng import Key
 
 EVERY_MACHINE, ONE_MACHINE = "on every machine", "on one machine"
@@ -130,28 +130,19 @@ def work_bytes(network: Network, *, output: int = 1, error: int = 2, total: int 
     >>> work_bytes(NETWORKS["mlp-64-32-10"])
     256
     """
-    plans = layer_plans(network)
-    lowest = next(i for i, plan in enumerate(plans) if plan.kernel is not None or plan.bias is not None)
-    sums, errors, kernels, patches = [], [], [0], [0]
-    for i, plan in enumerate(plans):
-        below = plan.inputs if i > lowest else 0
-        sums.append(_sums(plan, below))
-        if i >= lowest:
-            errors.append(plan.outputs + below)
-        if plan.kind == "conv":
-            kernels.append(plan.rows * plan.fan_in)
-            patches.append(plan.fan_in)
-    outputs = sum(plan.outputs for plan in plans)
-    parts = (total * max(sums), max(kernels), max(patches), error * max(errors), output * outputs)
+    sums = kernel = patch = errors = outputs = 0
+    for plan in layer_plans(network):
+        below = plan.inputs if plan.backward else 0
+        if plan.backward or plan.kernel is not None or plan.bias is not None:
+            errors = max(errors, plan.outputs + below)
+        if plan.kind == "dense":
+            sums = max(sums, plan.outputs, below)
+        elif plan.window is not None and plan.kind == "conv":
+            sums = max(sums, plan.rows, plan.fan_in, plan.window.channels)
+            kernel, patch = max(kernel, plan.rows * plan.fan_in), max(patch, plan.fan_in)
+        outputs += plan.outputs
+    parts = (total * sums, kernel, patch, error * errors, output * outputs)
     return sum(-(-part // 4) * 4 for part in parts)
-
-
-def _sums(plan: LayerPlan, below: int) -> int:
-    if plan.kind == "dense":
-        return max(plan.outputs, below)
-    if plan.kind == "conv" and plan.window is not None:
-        return max(plan.rows, plan.fan_in, plan.window.channels)
-    return 0
 
 
 def largest_kernel(network: Network) -> int:

@@ -75,7 +75,8 @@ def round_shift(x: NDArray[np.integer], s: int) -> Ints:
     """
     wide = np.asarray(x, dtype=np.int64)
     magnitude = (np.abs(wide) + (1 << s >> 1)) >> s
-    return np.clip(np.sign(wide) * magnitude, -127, 127)
+    rounded: Ints = np.clip(np.sign(wide) * magnitude, -127, 127)
+    return rounded
 
 
 def pseudo_stochastic_shift(x: NDArray[np.integer], s: int) -> Ints:
@@ -91,7 +92,8 @@ def pseudo_stochastic_shift(x: NDArray[np.integer], s: int) -> Ints:
     dropped = magnitude & ((1 << s) - 1)
     q = dropped >> (s // 2)
     r = (dropped & ((1 << (s // 2)) - 1)) << (s % 2)
-    return np.clip(np.sign(wide) * ((magnitude >> s) + (q > r)), -127, 127)
+    rounded: Ints = np.clip(np.sign(wide) * ((magnitude >> s) + (q > r)), -127, 127)
+    return rounded
 
 
 def loss_error(v: NDArray[np.integer], e: int, y: NDArray[np.integer], noise: NDArray[np.uint32]) -> Ints:
@@ -207,9 +209,9 @@ def train_many(
     for c, (x, y) in enumerate(data):
         own, order, key = _kernels(network, trained[c]), visits(len(y), epochs, keys_order[c]), keys_train[c]
         starts = [kernel.v for kernel in own]
-        firsts = [epoch * len(y) + i for epoch in range(epochs) for i in range(0, len(y), batch)]
-        for t, (first, end) in enumerate(zip(firsts, [*firsts[1:], len(order)], strict=True)):
-            chosen = order[first:end]
+        by_epoch = order.reshape(epochs, len(y)) if len(order) else order.reshape(0, 0)
+        batches = [own_epoch[i : i + batch] for own_epoch in by_epoch for i in range(0, len(y), batch)]
+        for t, chosen in enumerate(batches):
             a, b = draw(t, *key), draw(t, *key[::-1])
             noise = draw(np.arange(len(chosen) * network.outputs), a, b).reshape(len(chosen), -1)
             _step(network, own, x[chosen].astype(np.int64), y[chosen], noise, LR_MU - lr_shift)
