@@ -86,3 +86,14 @@ def qemu() -> str:
     return shutil.which("qemu-system-arm") or pytest.skip(
         "qemu-system-arm is not installed (apt install qemu-system-arm)"
     )
+
+
+@pytest.fixture(scope="session")
+def formats() -> Any:
+    """Writers of small files in the real formats (real_formats.py)."""
+    spec = importlib.util.spec_from_file_location("real_formats", Path(__file__).parent / "real_formats.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

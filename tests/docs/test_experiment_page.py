@@ -29,6 +29,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "The file": config.RunConfig,
     "[training]": config.Training,
     "[grid]": config.Grid,
+    "[data]": config.Data,
     "[partition]": config.Partition,
     "[round]": config.Round,
     "[[clients]]": config.ClientGroup,

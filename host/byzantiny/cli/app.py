@@ -11,9 +11,10 @@ import typer
 
 from byzantiny.cli import doctor as doctor_module
 from byzantiny.cli import listing, robustness
+from byzantiny.cli.partition import show_partition
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
 from byzantiny.experiment import provenance
-from byzantiny.experiment.config import ConfigError
+from byzantiny.experiment.config import ConfigError, load_experiment
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables and progress.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that receives the run directory.")]
@@ -40,6 +41,7 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     for command in (demo, run, resume, report, reproduce):
         app.command()(command)
+    app.command()(partition)
     app.command("phase")(robustness.phase_)
     for study in (robustness.bias, robustness.kappa, robustness.breakdown):
         app.command()(study)
@@ -102,6 +104,19 @@ def report(run: Run, json: Json = False) -> None:
 def reproduce(run: Run, json: Json = False) -> None:
     """Run it again from its directory and say `identical`, or name the first round that differs."""
     reproduce_run(Output(json), run)
+
+
+def partition(
+    experiment: File,
+    settings: Settings = None,
+    arm: Annotated[str | None, typer.Option("--arm", help="Of this arm; default: the first.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="With this seed; default: the first.")] = None,
+    json: Json = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Draw it: a .svg, .png or .html file.")] = None,
+) -> None:
+    """Show who holds what in an experiment, clients by classes, without running it."""
+    loaded = load_experiment(experiment, parse_settings(settings or []))
+    show_partition(loaded, arm=arm, seed=seed, json=json, out=out)
 
 
 def list_(

@@ -24,7 +24,7 @@ from byzantiny.screening import load_screening
 from byzantiny.suggest import unknown_name
 from byzantiny.updates.rules import PROPERTIES, STREAMS, Bound, Kappa
 from byzantiny_models.networks import NETWORKS
-from byzantiny_models.tasks import TASKS
+from byzantiny_models.tasks import TaskSource, load_tasks
 from byzantiny_models.trainers import TRAINERS
 from byzantiny_models.trainers.base import TrainerInfo
 
@@ -152,12 +152,25 @@ def _trainer(info: TrainerInfo) -> Row:
     return row
 
 
+def _task(source: TaskSource) -> Row:
+    """Return the card of a task, and the parameters that `[data] params` may give.
+
+    >>> from byzantiny_models.tasks import TASKS
+    >>> row = _task(TASKS["mnist"])
+    >>> row["networks"], row["metric"], row["parameters"]
+    (['cnn-28x28'], 'accuracy', [])
+    """
+    row = {field.name: _plain(getattr(source.info, field.name)) for field in dataclasses.fields(source.info)}
+    parameters = [_parameter(parameter, source.load) for parameter in source.parameters.values()]
+    return {**row, "parameters": parameters}
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "aggregators": lambda: _cards(load_aggregators()),
     "preaggregators": lambda: _cards(load_preaggregators()),
     "screening": lambda: _cards(load_screening()),
     "attacks": lambda: _cards(load_attacks()),
-    "tasks": lambda: [{"name": name} for name in TASKS],
+    "tasks": lambda: [_task(source) for source in load_tasks().values()],
     "networks": _networks,
     "trainers": _trainers,
     "bodies": lambda: [{"name": name} for name in body_names()],

@@ -135,7 +135,7 @@ def split(run: RunConfig, seed: int, task: Task) -> list[npt.NDArray[np.int64]]:
                     f'partition.name = "natural": nobody knows who recorded the samples of task {task.name}; choose another '
                     "partition, or a task with a key (byzantiny list tasks)"
                 )
-            return partitions.natural(rng, task.train_keys, n, how.min_samples)
+            return partitions.natural(rng, task.train_keys, n)
 
 
 def draw_drifts(run: RunConfig, seed: int) -> dict[str, Drift]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from byzantiny.records import ArmInfo
+from byzantiny.report.metric import metric_name
 from byzantiny.report.run import Run
 from byzantiny.report.statistics import Summary, last_tenth, summarize
 from byzantiny.report.targets import Verdict, judge
@@ -124,11 +125,15 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def summary(run: Run) -> dict[str, object]:
-    """The run's figures as plain dicts, lists, numbers and strings, ready for `json.dumps`."""
+    """The run's figures as plain dicts, lists, numbers and strings, ready for `json.dumps`.
+
+    What is called accuracy is in the metric that `metric` names.
+    """
     return {
         "schema": "byzantiny.summary/1",
         "run_id": run.manifest.run_id,
         "title": run.manifest.title,
+        "metric": metric_name(run.manifest),
         "complete": run.complete,
         "problems": list(run.problems),
         "arms": [_arm_json(arm) for arm in summarize_arms(run)],

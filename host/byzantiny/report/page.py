@@ -21,6 +21,7 @@ from byzantiny.report.charts.traffic import traffic_chart
 from byzantiny.report.charts.verdicts import MOST_CLIENTS, verdict_chart
 from byzantiny.report.downloads import downloads
 from byzantiny.report.grid import adapted
+from byzantiny.report.metric import metric_heading, metric_name, metric_title
 from byzantiny.report.run import ReportError, Run, load_run
 from byzantiny.report.targets import percent
 from byzantiny.report.text import plural
@@ -81,6 +82,7 @@ def render_page(run: Run) -> str:
     arms = summarize_arms(run)
     label = "{} of {}".format
     title = run.manifest.title or run.manifest.name
+    metric = metric_name(run.manifest)
     return template.render(
         run=run,
         manifest=run.manifest,
@@ -88,12 +90,14 @@ def render_page(run: Run) -> str:
         arms=arms,
         headline=words.headline(run, arms),
         basis=words.basis(run, arms),
+        metric=metric_title(metric),
+        heading=metric_heading(metric),
         caveats=words.caveats(run, arms),
         light=LIGHT,
         dark=DARK,
         arm_style=arm_style,
         markers=MARKERS,
-        accuracy=_figure(run, arms, accuracy_chart, "accuracy", label("Accuracy per round", title)),
+        accuracy=_figure(run, arms, accuracy_chart, "accuracy", label(f"{metric_heading(metric)} per round", title)),
         traffic=_figure(run, arms, traffic_chart, "traffic", label("Bytes up and down per round", title)),
         verdicts=_figure(run, arms, verdict_chart, "verdicts", label("Verdicts per client", title)),
         norms=_figure(run, arms, norm_chart, "norms", label("Update norms per round", title)),

@@ -86,7 +86,7 @@ RECORDINGS = TaskSource(
     TaskInfo(
         name=NAME,
         data="windows of 128 samples of three channels of your own boards, at most five labels",
-        samples="as many as you have; every fifth device, or those you name, to test",
+        samples="as many as you have; the last fifth of the devices, or those you name, to test",
         networks=("conv1d-imu",),
         features="value * scale, by default the largest power of two that fits; centre = true: less the window's mean",
         key="device",
