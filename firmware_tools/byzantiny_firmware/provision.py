@@ -90,7 +90,9 @@ def network_of(spec: DeviceSpec) -> Network:
     if spec.network not in NETWORKS:
         raise FirmwareError(f"network {spec.network!r} of {spec.client_id} is not one of {', '.join(NETWORKS)}")
     if spec.trainer != TRAINER:
-        raise FirmwareError(f"{spec.client_id} trains with {spec.trainer!r}; the C core has {TRAINER!r}: use body numpy")
+        raise FirmwareError(
+            f"{spec.client_id} trains with {spec.trainer!r}; the C core has {TRAINER!r}: use body numpy"
+        )
     try:
         return NETWORKS[spec.network].with_base(spec.base)
     except LayoutError as error:
