@@ -1,7 +1,7 @@
 """Direct feedback alignment in integers: each hidden layer's error is a fixed random mix of the outputs' error.
 
-Papers: A. Noekland, NeurIPS 2016 (arXiv 1609.01596); L. Colombo, A. Falcetta, M. Roveri, TIFeD, 2023, its integers and its
-federation. What differs from TIFeD: the network, its forward pass, the loss and the update are INT8-SR's (TIFeD: a
+Papers: A. Noekland, NeurIPS 2016 (arXiv 1609.01596); L. Colombo, A. Falcetta, M. Roveri, TIFeD, AIMLSystems 2023 (arXiv
+2411.16442), which has it in integers and in a federation. What differs from TIFeD: the network, its forward pass, the loss and the update are INT8-SR's (TIFeD: a
 piecewise tanh, a squared loss, floor division by an inverse learning rate), so that what is trained is the model that
 all clients train and a device runs; the feedback matrices are int8, drawn from their counters, and take no memory.
 
@@ -104,7 +104,7 @@ INFO = TrainerInfo(
     core=False,
     same_bytes=EVERY_MACHINE,
     limits="dense layers only",
-    paper="A. Noekland, NeurIPS 2016 (arXiv 1609.01596); L. Colombo et al., TIFeD, 2023",
+    paper="A. Noekland, NeurIPS 2016 (arXiv 1609.01596); L. Colombo et al., TIFeD, AIMLSystems 2023 (arXiv 2411.16442)",
 )
 
 DFA = Trainer(INFO, train_many, forward, training_bytes)
