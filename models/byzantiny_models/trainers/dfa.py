@@ -1,15 +1,16 @@
 """Direct feedback alignment in integers: each hidden layer's error is a fixed random mix of the outputs' error.
 
 Papers: A. Noekland, NeurIPS 2016 (arXiv 1609.01596); L. Colombo, A. Falcetta, M. Roveri, TIFeD, AIMLSystems 2023 (arXiv
-2411.16442), which has it in integers and in a federation. What differs from TIFeD: the network, its forward pass, the loss and the update are INT8-SR's (TIFeD: a
-piecewise tanh, a squared loss, floor division by an inverse learning rate), so that what is trained is the model that
-all clients train and a device runs; the feedback matrices are int8, drawn from their counters, and take no memory.
+2411.16442), which has it in integers and in a federation. What differs from TIFeD: the network, its forward pass, the loss
+and the update are INT8-SR's (TIFeD: a piecewise tanh, a squared loss, floor division by an inverse learning rate), so that
+what is trained is the model that all clients train and a device runs; the feedback matrices are int8, drawn from their
+counters, and take no memory.
 
     eh_l = sat((B_l e + 4) >> 3) where the activation is not clamped, else 0;  the update is INT8-SR's
-    B_l (units, outputs) int8 Q6: (((draw(i, key) >> 16) * (2R + 1)) >> 16) - R,  R = max(1, isqrt(6 * 2^12 // units))
+    B_l (units, outputs) int8 Q6: (((draw(i, key) >> 16) * (2R + 1)) >> 16) - R,  R = isqrt(6 * 2^12 // units)
 
 i counts the elements of all feedback matrices in the order of the layers, row by row; the key is one for all clients and
-experiments, since feedback that changed between rounds would not be aligned with. R is He's bound for a layer of that many
+experiments, since feedback that changed between rounds would not be aligned with. R, within 1 .. 127, is He's bound for a layer of that many
 inputs, as of `initial_model`.
 
 Overflow: |B e| <= 127 * 127 * 256 outputs < 2^22.
@@ -50,7 +51,10 @@ def feedback_matrices(network: Network) -> tuple[NDArray[np.int32], ...]:
     """
     matrices, first = [], 0
     for plan in layer_plans(network)[:-1]:
-        size, bound = plan.outputs * network.outputs, max(1, math.isqrt((6 << 2 * WEIGHT_FRAC) // plan.outputs))
+        size, bound = (
+            plan.outputs * network.outputs,
+            min(max(1, math.isqrt((6 << 2 * WEIGHT_FRAC) // plan.outputs)), 127),
+        )
         bits = draw(np.arange(first, first + size), *FEEDBACK_KEY) >> 16
         drawn = ((bits * np.uint32(2 * bound + 1)) >> 16).astype(np.int32) - bound
         drawn.setflags(write=False)
