@@ -10,10 +10,10 @@ counters, and take no memory.
     B_l (units, outputs) int8 Q6: (((draw(i, key) >> 16) * (2R + 1)) >> 16) - R,  R = isqrt(6 * 2^12 // units)
 
 i counts the elements of all feedback matrices in the order of the layers, row by row; the key is one for all clients and
-experiments, since feedback that changed between rounds would not be aligned with. R, within 1 .. 127, is He's bound for a layer of that many
-inputs, as of `initial_model`.
+experiments, since feedback that changed between rounds would not be aligned with. R, within 1 .. 127, is He's bound for a
+layer of that many inputs, as of `initial_model`.
 
-Overflow: |B e| <= 127 * 127 * 256 outputs < 2^22.
+Overflow: |B e| <= 127 * 127 * outputs < 2^31 for as many outputs as backpropagation may have (133,000; plans.py).
 """
 
 from __future__ import annotations
