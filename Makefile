@@ -40,17 +40,17 @@ apt:  # what the tests use beyond Python, where this is a Debian system and we m
 	fi
 
 test: apt $(VENV)/.test  ## the whole suite; what is absent is skipped with a sentence
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 oldest: $(BIN)/python  ## the arithmetic again with the oldest NumPy that is supported
 	@test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
-	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout hypothesis
-	@$(VENV)-oldest/bin/python -m pytest -q tests/models tests/kernels tests/aggregators tests/federation tests/wire tests/parity/test_oracle.py models
+	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout pytest-xdist hypothesis
+	@$(VENV)-oldest/bin/python -m pytest -q -n auto --dist worksteal tests/models tests/kernels tests/aggregators tests/federation tests/wire tests/parity/test_oracle.py models
 
-tensorflow: $(BIN)/python  ## the templates of the deployed models again, built by Keras and TensorFlow (600 MB)
+tensorflow: $(BIN)/python  ## what needs Keras and TensorFlow: templates again, Keras files, quantization-aware training (600 MB)
 	@test -x $(VENV)-tensorflow/bin/python || $(PYTHON) -m venv $(VENV)-tensorflow
 	@$(VENV)-tensorflow/bin/python -m pip --disable-pip-version-check -q install -e '.[data,tensorflow]' tflite pytest pytest-timeout hypothesis
-	@$(VENV)-tensorflow/bin/python -m pytest -q -m tensorflow tests/models
+	@$(VENV)-tensorflow/bin/python -m pytest -q -m tensorflow tests/models tests/cli/test_model.py tests/examples $(ARGS)
 
 check: $(VENV)/.test  ## lint, types, layers, generated files
 	$(BIN)/ruff check .
@@ -60,7 +60,7 @@ check: $(VENV)/.test  ## lint, types, layers, generated files
 	$(BIN)/python -m byzantiny_firmware.headers --check
 
 soak: apt $(VENV)/.test  ## long runs, exhaustive searches, all kill instants (about an hour)
-	@$(BIN)/python -m pytest -m "not tensorflow" --timeout 3600 $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not tensorflow" --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.test  ## ratios, measured side by side in one process
 	@$(BIN)/python benchmarks/bench_median.py

@@ -41,7 +41,10 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--total", type=float, default=10.0, help="seconds of turns a peer may take at a size (10)")
     parser.add_argument("--memory", type=float, default=8.0, help="GB a call may take (8)")
     parser.add_argument(
-        "--malloc", choices=("keep", "default"), default="keep", help="whether freed memory is kept (keep)"
+        "--malloc",
+        choices=("default", "keep"),
+        default="default",
+        help="keep: freed memory stays with the process (default)",
     )
     parser.add_argument("--cpu", type=int, help="processor to pin to; the last one by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write machine, versions, times and verdicts")

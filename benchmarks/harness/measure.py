@@ -94,6 +94,7 @@ def measure(
                 trial.excess,
                 contestant.convention,
                 trial.reason,
+                trial.stopped_s,
             )
         )
     return Result(rule, inputs.n, inputs.d, tuple(entries))

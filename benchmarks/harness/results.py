@@ -22,6 +22,8 @@ class Entry:
     excess: float = 0.0
     convention: str = ""
     reason: str = ""
+    stopped_s: float = 0.0
+    """CPU seconds after which it was stopped, without a result; 0 where it was not."""
 
     @property
     def counts(self) -> bool:
@@ -61,6 +63,13 @@ class Result:
         """How many times longer than ours a contestant takes."""
         theirs, ours = self.seconds(name), self.seconds("ours")
         return theirs / ours if theirs is not None and ours else None
+
+    def least_ratio_to(self, name: str) -> float | None:
+        """`ratio_to`, or, of a contestant that was stopped for its length, what the ratio is at least."""
+        entry, ours = self.entry(name), self.seconds("ours")
+        if entry is not None and entry.stopped_s and ours:
+            return entry.stopped_s / ours
+        return self.ratio_to(name)
 
     @property
     def ratio_to_best(self) -> float | None:

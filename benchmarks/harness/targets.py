@@ -34,13 +34,17 @@ class Target:
         """The figure reached; None where it could not be measured."""
         beyond, kernel, ours = result.beyond_output_bytes, result.seconds("kernel"), result.seconds("ours")
         return {
-            "times flower": result.ratio_to(FLOWER),
+            "times flower": self._bound(result.least_ratio_to(FLOWER), result.ratio_to(FLOWER)),
             "times the best peer": result.ratio_to_best,
             "reads": result.reads,
             "MB beyond the output": None if beyond is None else beyond / MB,
             "us a kernel call": None if kernel is None else kernel * 1e6,
             "us an apply": None if ours is None else ours * 1e6,
         }[self.measure]
+
+    def _bound(self, least: float | None, measured: float | None) -> float | None:
+        """What was measured; of a peer that was stopped the bound, if that is enough to say that the target is met."""
+        return measured if measured is not None or least is None or least < self.limit else least
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class Verdict:
     def sentence(self) -> str:
         sign = "at least" if self.target.measure in AT_LEAST else "at most"
         value = self.note if self.value is None else f"{self.value:.0f}" if self.value >= 1000 else f"{self.value:.3g}"
-        return f"{self.target.rule} ({self.n}, {self.d}): {sign} {self.target.limit:g} {self.target.measure}: {value}"
+        said = f"{self.target.rule} ({self.n}, {self.d}): {sign} {self.target.limit:g} {self.target.measure}: {value}"
+        return f"{said} or more ({self.note})" if self.value is not None and self.note else said
 
 
 TARGETS = (
@@ -92,12 +97,13 @@ TARGETS = (
 
 def judge(results: Iterable[Result], variant: str, targets: Iterable[Target] = TARGETS) -> list[Verdict]:
     """Every target that applies to a result, judged; a peer that did not run leaves its target unmeasured, with the reason."""
-    return [
-        Verdict(target, result.n, result.d, target.value(result), _why(target, result))
-        for result in results
-        for target in targets
-        if target.applies(result, variant)
-    ]
+    return [_verdict(target, result) for result in results for target in targets if target.applies(result, variant)]
+
+
+def _verdict(target: Target, result: Result) -> Verdict:
+    value = target.value(result)
+    measured = value is not None and (target.measure != "times flower" or result.ratio_to(FLOWER) is not None)
+    return Verdict(target, result.n, result.d, value, "" if measured else _why(target, result))
 
 
 def _why(target: Target, result: Result) -> str:

@@ -26,13 +26,17 @@ AGAIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one call did. `reason` is set where there is no result; `extra_bytes` is the peak above what was there before."""
+    """What one call did. `reason` is set where there is no result; `extra_bytes` is the peak above what was there before.
+
+    `stopped_s`: the CPU time a call had taken when it was stopped for its length; 0 for any other.
+    """
 
     seconds: float
     extra_bytes: int = 0
     output_bytes: int = 0
     excess: float = 0.0
     reason: str = ""
+    stopped_s: float = 0.0
 
 
 def try_once(contestant: Contestant, excess: Callable[[Any], float], limit_s: float, memory_bytes: int) -> Trial:
@@ -58,12 +62,12 @@ def try_once(contestant: Contestant, excess: Callable[[Any], float], limit_s: fl
     else:
         os.kill(child, signal.SIGKILL)
     os.close(receive)
-    _, status = os.waitpid(child, 0)
+    _, status, used = os.wait4(child, 0)
     if received:
         trial: Trial = pickle.loads(received)
         return trial
     if os.WIFSIGNALED(status) and time.monotonic() - begin >= limit_s:
-        return Trial(limit_s, reason=f"longer than {limit_s:.0f} s")
+        return Trial(limit_s, reason=f"longer than {limit_s:.0f} s", stopped_s=used.ru_utime + used.ru_stime)
     return Trial(0.0, reason=f"the child ended with status {status}")
 
 

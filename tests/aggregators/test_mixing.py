@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from byzantiny.aggregators import Krum, Mean
+from byzantiny.aggregators import AGGREGATORS, Krum, Mean
 from byzantiny.federation import Federation, build_pipeline
 from byzantiny.preaggregators import ARC, NNM, Bucketing
-from byzantiny.updates import BeyondLimitError, InvalidBatchError, PipelineError, UpdateBatch
+from byzantiny.updates import BeyondLimitError, InvalidBatchError, PipelineError, UpdateBatch, all_kept
 from byzantiny_models.networks import Layout, TensorSpec
 
 X3 = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
@@ -243,3 +244,46 @@ def test_a_liar_within_nnm_s_limit_is_in_no_more_than_n_minus_f_means():
     honest = rng(3).integers(-9, 10, (9, 20))
     mixed = staged(NNM(f=4), np.concatenate([honest, np.full((4, 20), 127)]))
     assert not mixed.mixing[:9, 9:].any()
+
+
+@pytest.mark.parametrize("stored", ["rows", "tiles"])
+def test_rows_that_are_means_are_the_same_read_by_block_all_at_once_and_after_a_screen(stored):
+    codes = np.random.default_rng(5).integers(-127, 128, (9, 40_000)).astype(np.int8)
+    batch = UpdateBatch.from_rows(codes)
+    if stored == "tiles":
+        batch = replace(batch, stored=batch.tiles)
+    mixed, _ = NNM(f=2).apply(batch, None, np.random.default_rng(0))
+    blocks = [(part, values.copy()) for part, values in mixed.blocks()]
+    assert len(blocks) > 1
+    assert [part.start for part, _ in blocks] == [0, *(part.stop for part, _ in blocks[:-1])]
+    kept = np.arange(9) != 4
+    screened = mixed.select(kept, all_kept("screen", 9))
+    exact = np.array([[codes[m].astype(np.int64).sum(axis=0) for m in mixed.members]])[0] / 7
+    assert np.array_equal(np.concatenate([values for _, values in blocks], axis=1), exact)
+    assert np.array_equal(mixed.rows, exact)
+    assert np.array_equal(screened.rows, exact[kept])
+    assert np.array_equal(screened.mixing, mixed.mixing[kept])
+    assert (mixed.exact, mixed.dtype, mixed.n, screened.n) == (False, np.float64, 9, 8)
+
+
+BY_COORDINATE = ("median", "trimmed-mean", "meamed", "phocas", "median-of-means", "sign-majority-vote")
+
+
+@pytest.mark.parametrize("rule", [Mean(), *(AGGREGATORS[name](f=2) for name in BY_COORDINATE)], ids=lambda r: r.name)
+def test_rules_by_coordinate_do_not_hold_all_rows_that_are_means(rule):
+    codes = np.random.default_rng(6).integers(-127, 128, (11, 30_000)).astype(np.int8)
+    mixed, _ = NNM(f=2).apply(UpdateBatch.from_rows(codes), None, np.random.default_rng(0))
+    held = UpdateBatch.from_rows(
+        np.array([codes[members].astype(np.int64).sum(axis=0) / 9 for members in mixed.members])
+    )
+    aggregate, _ = rule.apply(mixed, None, np.random.default_rng(0))
+    expected, _ = rule.apply(held, None, np.random.default_rng(0))
+    assert np.array_equal(aggregate.values, expected.values)
+    assert "rows" not in mixed.__dict__
+
+
+def test_members_that_cannot_be_are_refused_by_name():
+    batch = UpdateBatch.from_rows(np.ones((3, 2), dtype=np.int8))
+    for members in (np.zeros((2, 3), np.bool_), np.ones((2, 2), np.bool_)):
+        with pytest.raises(InvalidBatchError, match=r"members \(2, \d\) of 3 rows of int8: need .* at least 1 member"):
+            replace(batch, members=members, mixing=np.full((2, 3), 1 / 3))

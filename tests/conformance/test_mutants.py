@@ -499,7 +499,7 @@ class ShufflesViews(Bucketing):
             rows[i], rows[j] = rows[j], rows[i]
         honest, state = Bucketing.apply(self, batch, state, rng)
         made = [rows[i : i + self.s].mean(axis=0) for i in range(0, batch.n, self.s)]
-        return replace(honest, stored=np.array(made)), state
+        return replace(honest, stored=np.array(made), members=None), state
 
 
 class DropsTheRest(Bucketing):
@@ -511,7 +511,7 @@ class DropsTheRest(Bucketing):
     def apply(self, batch, state, rng):
         honest, state = Bucketing.apply(self, batch, state, rng)
         least = self.rows_out(batch.n)
-        return replace(honest, stored=honest.stored[:least], mixing=honest.mixing[:least]), state
+        return replace(honest, stored=honest.rows[:least], members=None, mixing=honest.mixing[:least]), state
 
 
 class PromisesMore(Bucketing):

@@ -17,7 +17,7 @@ from byzantiny.coordinator import ClientFacts, Coordinator, Link, Plan, Surround
 from byzantiny.federation import Federation, build_pipeline
 from byzantiny.fleet import Fleet, Member, Relay
 from byzantiny.ledger import Ledger
-from byzantiny.records import RoundRow
+from byzantiny.records import Evaluated, RoundRow
 from byzantiny.transport.memory import MemoryTransport
 from byzantiny.wire.auth import derive_keys
 from byzantiny_models import datasets
@@ -102,7 +102,7 @@ class Bench:
             ledger=self.ledger,
             keys={client_id: derive_keys(self.spec(client_id).secret) for client_id in self.ids},
             clients={client_id: ClientFacts("numpy", "memory") for client_id in self.ids},
-            evaluate=lambda model: 0.0,
+            evaluate=lambda round_num, model: Evaluated(accuracy=0.0),
             entropy=os.urandom,
             instructions=dict,
             stop=self.stop,

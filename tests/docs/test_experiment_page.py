@@ -28,6 +28,7 @@ EXAMPLES = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 TABLES: dict[str, type[msgspec.Struct]] = {
     "The file": config.RunConfig,
     "[training]": config.Training,
+    "[model]": config.Model,
     "[grid]": config.Grid,
     "[data]": config.Data,
     "[partition]": config.Partition,
@@ -35,6 +36,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[[clients]]": config.ClientGroup,
     "[attack]": config.Attack,
     "[defence]": config.Defence,
+    "[evaluation]": config.Evaluation,
     "[mqtt]": config.Mqtt,
     "[link]": config.Link,
 }

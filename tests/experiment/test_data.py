@@ -87,7 +87,7 @@ def test_the_manifest_has_the_hash_of_every_file_and_what_the_task_was_told(reco
     assert [source["name"] for source in data["sources"]][:2] == ["recordings.csv", "board-1-rest.csv"]
     assert all(len(source["sha256"]) == 64 for source in data["sources"])
     assert data["parameters"]["test_devices"] == "board-3"
-    assert data["class_names"] == ["rest", "wave"]
+    assert manifest["class_names"] == ["rest", "wave"]
     assert (manifest["task"]["metric"], manifest["task"]["partition"]) == ("accuracy", "natural")
 
 
@@ -177,6 +177,15 @@ def test_drift_deals_samples_at_random_and_moves_each_client_s_by_its_own_intege
         moved = ((128 + drift.gain_128ths) * task.train_x[part].astype(int) + 64 >> 7) + drift.bias_steps
         assert np.array_equal(x, np.clip(moved, -128, 127))
         assert np.array_equal(y, task.train_y[part])
+
+
+def test_what_a_run_measures_on_a_client_s_own_samples_are_the_drifted_ones(digits):
+    table, task = drifted(4), load_task("digits")
+    cast = make_cast(table, 1, task)
+    for role in cast.roles:
+        assert np.array_equal(cast.task.train_x[role.share], datasets.unpack(role.dataset)[0])
+    assert np.array_equal(cast.task.test_x, task.test_x)
+    assert make_cast(parse_experiment({"clients": [{"count": 4}]}).base, 1, task).task is task
 
 
 def test_a_client_s_drift_is_its_own_whoever_else_there_is(digits):

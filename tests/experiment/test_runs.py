@@ -28,7 +28,7 @@ TWO_ARMS = SMALL | {
     "seeds": [1, 2],
     "arms": {"clean": {}, "median": {"defence": {"pipeline": [{"name": "median"}], "f_declared": 2}}},
 }
-TIMES = {"created_utc", "wall_s", "server_ms"}
+TIMES = {"created_utc", "wall_s", "server_ms", "evaluation_ms"}
 
 
 def files(path):
@@ -170,7 +170,7 @@ def test_a_run_reproduces_identically(run):
     outcome = reproduce(run(attacked).path, ignore)
     assert outcome.identical
     assert outcome.rounds == 12
-    assert outcome.sentence == "identical: 12 rounds, every global model the same bytes"
+    assert outcome.sentence == "identical: 12 rounds, every global model the same bytes, every score the same number"
 
 
 def test_a_run_with_losses_reproduces_without_them(run):

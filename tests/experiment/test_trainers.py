@@ -14,12 +14,16 @@ from byzantiny.cli.listing import KINDS
 from byzantiny.experiment.config import ConfigError, parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import ignore
+from byzantiny.experiment.models import load_run_model
 from byzantiny.experiment.reproduce import reproduce
 from byzantiny.experiment.resolve import check_training, network_of
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_models import datasets
 from byzantiny_models.errors import TrainerError
+from byzantiny_models.inference import accuracy
 from byzantiny_models.networks import NETWORKS, initial_model
+from byzantiny_models.quantization import derive_weights
+from byzantiny_models.starts import pack_start
 from byzantiny_models.tasks import load_task
 from byzantiny_models.trainers import TRAINERS
 
@@ -163,6 +167,28 @@ def test_the_frozen_part_is_that_of_the_seed(digits):
     assert one.layout.sha256 != two.layout.sha256
     assert one == network_of(run, task, 1)
     assert network_of(parse_experiment({}).base, task, 1) is task.network
+
+
+def test_an_imported_model_is_what_a_scope_freezes_and_the_run_s_model_is_the_whole_one(run, tmp_path):
+    network, frozen = NETWORKS["mlp-64-32-10"], slice(0, 2080)
+    imported, path = initial_model(network, 77), tmp_path / "imported.start"
+    path.write_bytes(pack_start(network, imported, {"source": "a test"}))
+    table = NUMPY | {"training": {"scope": "last-layer"}, "model": {"start": str(path)}}
+    outcome = run(table)
+    found = load_run_model(outcome.path, arm=None, seed=None, round_num=None, listener=ignore)
+    assert found.network == network
+    assert (
+        found.model[frozen].tolist() == (256 * derive_weights(imported[:2048])).tolist() + imported[2048:2080].tolist()
+    )
+    assert not np.array_equal(found.model[2080:], imported[2080:])
+    part = network.scoped("last-layer", imported)
+    manifest = json.loads((outcome.path / "manifest.json").read_text())
+    assert manifest["task"]["layout_sha256"] == part.layout.sha256.hex()
+    assert outcome.models()[-1] == hashlib.sha256(part.layout.pack(part.project(found.model))).hexdigest()
+    assert accuracy(network, found.model, found.task.test_x, found.task.test_y) == outcome.rows()[-1]["accuracy"]
+    assert reproduce(outcome.path, ignore).identical
+    earlier = load_run_model(outcome.path, arm=None, seed=None, round_num=1, listener=ignore)
+    assert earlier.replayed
 
 
 def spec(**changes):

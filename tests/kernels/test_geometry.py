@@ -195,6 +195,10 @@ def test_means_of_subsets_are_rounded_once(n, d, monkeypatch):
         assert np.array_equal(reference.subset_means(members, counts, stored, start, stop), expected[:, start:stop])
         for library in everywhere(monkeypatch):
             assert np.array_equal(library.subset_means(members, counts, stored, start, stop), expected[:, start:stop])
+            for which in (library, reference):
+                parts = list(which.subset_mean_blocks(members, counts, stored, (start, stop), 64))
+                assert [part.shape[1] for part in parts[:-1]] == [64] * (len(parts) - 1)
+                assert np.array_equal(np.concatenate(parts, axis=1), expected[:, start:stop])
 
 
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=4), st.data())

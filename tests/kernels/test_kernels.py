@@ -82,6 +82,8 @@ def check_columns(rows, trims=(1,)):
             assert np.array_equal(which.trimmed_sum(*codes, f, **options), expected)
         for centre, expected in zip(centres, nearest, strict=True):
             assert np.array_equal(which.nearest_sum(*codes, *centre, **options), expected)
+            if centre[1] is twice:
+                assert np.array_equal(which.nearest_to_median_sum(*codes, centre[0], **options), expected)
 
 
 @pytest.mark.usefixtures("shared")
@@ -212,6 +214,7 @@ def test_kernels_do_not_change_their_input(library):
         library.median_counts(stored, 100)
         library.trimmed_sum(stored, 100, 2)
         library.nearest_sum(stored, 100, 2, np.zeros(100, dtype=np.int64), 1)
+        library.nearest_to_median_sum(stored, 100, 2)
         library.sign_sum(stored, 100)
         library.column_sum(stored, 100)
         library.squared_norms(stored, [slice(0, 100)])
@@ -241,6 +244,12 @@ def test_more_trimmed_than_there_is_is_refused(library, f):
 def test_a_centre_that_is_none_is_refused(library, f, d, denominator):
     with pytest.raises(kernels.KernelError, match="f must be less than the rows, and there must be 1 centres"):
         library.nearest_sum(np.zeros((4, 1), dtype=np.int8), 1, f, np.zeros(d, dtype=np.int64), denominator)
+
+
+@pytest.mark.parametrize("f", [-1, 4])
+def test_more_left_out_around_the_median_than_there_is_is_refused(library, f):
+    with pytest.raises(kernels.KernelError, match=rf"f = {f} of 4 rows: f must be less than the rows"):
+        library.nearest_to_median_sum(np.zeros((4, 1), dtype=np.int8), 1, f)
 
 
 def test_more_rows_than_16_bits_count_go_to_numpy():

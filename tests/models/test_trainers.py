@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from byzantiny_models.costs import scratch_bytes
 from byzantiny_models.errors import InvalidValueError, TrainerError
 from byzantiny_models.float_training import to_float
 from byzantiny_models.inference import accuracy
@@ -18,7 +19,6 @@ from byzantiny_models.rng import Stream, derive_key, sample_order
 from byzantiny_models.steps import WeightFormat
 from byzantiny_models.tasks import load_task
 from byzantiny_models.trainers import TRAINERS, check_trainer, dfa, float32, int8_only, int8_sr, niti
-from byzantiny_models.trainers.base import work_bytes
 from byzantiny_models.training import IntegerSteps, train_many
 
 MLP = NETWORKS["mlp-64-32-10"]
@@ -327,7 +327,7 @@ def test_a_trainer_itself_refuses_what_its_card_does_not_have(name):
 def test_memory_is_in_the_order_that_each_trainer_is_for(network):
     ours, only, floats = (TRAINERS[n].training_bytes(network) for n in ("int8-sr", "int8-only", "float32"))
     assert only < ours < floats
-    assert ours == 2 * network.layout.model_bytes + work_bytes(network) == int8_sr.training_bytes(network)
+    assert ours == 2 * network.layout.model_bytes + scratch_bytes(network) == int8_sr.training_bytes(network)
 
 
 def central(name, lr_shift, scope="all", seeds=(1, 2), epochs=4):

@@ -82,6 +82,5 @@ class Bulyan:
         if not batch.exact:
             return FloatAggregate(kernels.float_nearest_sum(batch.rows[kept], 2 * self.f) / beta, diagnostics), state
         tiles = np.ascontiguousarray(batch.tiles[:, kept])
-        twice = kernels.median(tiles, batch.d).astype(np.int64)
-        total = kernels.nearest_sum(tiles, batch.d, 2 * self.f, twice, 2)
+        total = kernels.nearest_to_median_sum(tiles, batch.d, 2 * self.f)
         return Aggregate(total, np.int64(beta), diagnostics), state

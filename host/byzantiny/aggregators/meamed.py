@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from byzantiny.aggregators import kappas
-from byzantiny.aggregators.nearest import nearest_mean
+from byzantiny.aggregators.float_columns import nearest_mean, ranked
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
@@ -67,8 +68,12 @@ class Meamed:
         kept = batch.n - self.f
         diagnostics = all_kept(self.name, batch.n, values_kept=kept)
         if batch.exact:
-            total = batch.columns.nearest_sum(self.f, batch.columns.median(), 2)
+            total = batch.columns.nearest_to_median_sum(self.f)
             return Aggregate(total, np.int64(kept), diagnostics), state
-        ranked = np.sort(batch.rows, axis=0)
-        centre = ranked[(batch.n - 1) // 2] / 2 + ranked[batch.n // 2] / 2
-        return FloatAggregate(nearest_mean(ranked, self.f, centre), diagnostics), state
+        lo, hi = (batch.n - 1) // 2, batch.n // 2
+
+        def around(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            ranks = ranked(values)
+            return nearest_mean(ranks, self.f, ranks[lo] / 2 + ranks[hi] / 2)
+
+        return FloatAggregate(batch.by_columns(around), diagnostics), state

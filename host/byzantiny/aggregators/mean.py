@@ -59,4 +59,4 @@ class Mean:
         diagnostics = all_kept(self.name, batch.n, weight=np.full(batch.n, 1 / batch.n))
         if batch.exact:
             return Aggregate(batch.columns.column_sum(), np.int64(batch.n), diagnostics), state
-        return FloatAggregate(kernels.float_column_sum(batch.rows) / batch.n, diagnostics), state
+        return FloatAggregate(batch.by_columns(kernels.float_column_sum) / batch.n, diagnostics), state

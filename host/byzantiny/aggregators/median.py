@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny.aggregators import kappas
+from byzantiny.aggregators.float_columns import middle
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
@@ -67,5 +68,4 @@ class Median:
         if batch.exact:
             return Aggregate(batch.columns.median(), np.int64(2), diagnostics), state
         lo, hi = (batch.n - 1) // 2, batch.n // 2
-        ranked = np.partition(batch.rows, (lo, hi), axis=0)
-        return FloatAggregate(ranked[lo] / 2 + ranked[hi] / 2, diagnostics), state
+        return FloatAggregate(batch.by_columns(lambda values: middle(values, lo, hi)), diagnostics), state

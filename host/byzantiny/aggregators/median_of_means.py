@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
+from byzantiny.aggregators.float_columns import middle
 from byzantiny.updates import (
     Aggregate,
     AnyAggregate,
@@ -98,10 +99,12 @@ class MedianOfMeans:
             scaled = [kernels.column_sum(batch.rows[part], batch.d) * (common // len(part)) for part in parts]
             ranked = np.partition(np.stack(scaled), (lo, hi), axis=0)
             return Aggregate(ranked[lo] + ranked[hi], np.int64(2 * common), diagnostics), state
-        means = np.partition(
-            np.stack([kernels.float_column_sum(batch.rows[part]) / len(part) for part in parts]), (lo, hi), axis=0
-        )
-        return FloatAggregate(means[lo] / 2 + means[hi] / 2, diagnostics), state
+
+        def median(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            means = np.stack([kernels.float_column_sum(values[part]) / len(part) for part in parts])
+            return middle(means, lo, hi)
+
+        return FloatAggregate(batch.by_columns(median), diagnostics), state
 
     def _order(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         if self.perm is None:

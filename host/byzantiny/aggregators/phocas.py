@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.aggregators.nearest import nearest_mean
+from byzantiny.aggregators.float_columns import nearest_mean, ranked
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
@@ -69,6 +70,9 @@ class Phocas:
         if batch.exact:
             total = batch.columns.nearest_sum(self.f, batch.columns.trimmed_sum(self.f), middle)
             return Aggregate(total, np.int64(kept), diagnostics), state
-        ranked = np.sort(batch.rows, axis=0)
-        centre = kernels.float_column_sum(ranked[self.f : batch.n - self.f]) / middle
-        return FloatAggregate(nearest_mean(ranked, self.f, centre), diagnostics), state
+
+        def around(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            ranks = ranked(values)
+            return nearest_mean(ranks, self.f, kernels.float_column_sum(ranks[self.f : self.f + middle]) / middle)
+
+        return FloatAggregate(batch.by_columns(around), diagnostics), state

@@ -14,6 +14,7 @@ import numpy as np
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
+from byzantiny.aggregators.float_columns import float_votes
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, PipelineError, all_kept
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
@@ -70,9 +71,9 @@ class RLR:
         """Return the mean with the sign of the learning rate; the details count the coordinates that were turned."""
         because = f"theta = {self.theta}, f = {self.f or 0} needs n >= theta + 2f"
         require_clients(self.name, batch.n, self.min_clients, because)
-        votes = batch.columns.sign_sum() if batch.exact else np.sign(batch.rows).astype(np.int64).sum(axis=0)
+        votes = batch.columns.sign_sum() if batch.exact else float_votes(batch)
         rate = np.where(np.abs(votes) >= self.theta, 1, -1)
         diagnostics = all_kept(self.name, batch.n, turned_coordinates=np.count_nonzero(rate < 0))
         if batch.exact:
             return Aggregate(rate * batch.columns.column_sum(), np.int64(batch.n), diagnostics), state
-        return FloatAggregate(rate * kernels.float_column_sum(batch.rows) / batch.n, diagnostics), state
+        return FloatAggregate(rate * batch.by_columns(kernels.float_column_sum) / batch.n, diagnostics), state

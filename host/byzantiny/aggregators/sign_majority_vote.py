@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from byzantiny.aggregators import kappas
+from byzantiny.aggregators.float_columns import float_votes
 from byzantiny.updates import CODE_LIMIT, Aggregate, AnyBatch, PipelineError, all_kept
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_f
 from byzantiny_models.networks import Layout
@@ -65,6 +66,6 @@ class SignMajorityVote:
     def apply(self, batch: AnyBatch, state: None, rng: np.random.Generator) -> tuple[Aggregate, None]:  # noqa: ARG002
         """Return the vote; the details count the coordinates nobody won."""
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f or 0} needs n >= 2f + 1")
-        votes = batch.columns.sign_sum() if batch.exact else np.sign(batch.rows).astype(np.int64).sum(axis=0)
+        votes = batch.columns.sign_sum() if batch.exact else float_votes(batch)
         diagnostics = all_kept(self.name, batch.n, tied_coordinates=np.count_nonzero(votes == 0))
         return Aggregate(self.step * np.sign(votes), np.int64(1), diagnostics), state

@@ -15,6 +15,7 @@ import numpy as np
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
+from byzantiny.aggregators.float_columns import ranked
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
@@ -67,5 +68,6 @@ class TrimmedMean:
         diagnostics = all_kept(self.name, batch.n, values_kept=left)
         if batch.exact:
             return Aggregate(batch.columns.trimmed_sum(self.f), np.int64(left), diagnostics), state
-        ranked = np.sort(batch.rows, axis=0)[self.f : batch.n - self.f]
-        return FloatAggregate(kernels.float_column_sum(ranked) / left, diagnostics), state
+        middle = slice(self.f, batch.n - self.f)
+        sums = batch.by_columns(lambda values: kernels.float_column_sum(ranked(values)[middle]))
+        return FloatAggregate(sums / left, diagnostics), state

@@ -14,6 +14,7 @@ from byzantiny.attacks.base import (
     AttackWarning,
     DataAttack,
     Knowledge,
+    Measured,
     UpdateAttack,
     craft,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "DataAttack",
     "Knowledge",
     "LabelFlip",
+    "Measured",
     "SignFlip",
     "SteerGrid",
     "UpdateAttack",

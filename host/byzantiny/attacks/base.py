@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +125,24 @@ class DataAttack(Protocol):
 
         Raises:
             AttackError: labels outside 0 .. classes - 1, or a class the task does not have.
+        """
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """What a targeted attack has beside its own method: the inputs by which its success is measured."""
+
+    def probes(
+        self, x: NDArray[Any], y: NDArray[Any], classes: int, rng: np.random.Generator
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return `(x, wanted)`, made of the test samples x (n, features) and y (n,), or None where it wants nothing in particular.
+
+        `x` int8 (m, features): a trigger on samples whose class is not the target's, or chosen inputs. `wanted` (m,): the label
+        the adversary wants for each. The attack success rate is the share that the model gives (docs/metrics.md).
+
+        Raises:
+            AttackError: a class the task does not have.
         """
         ...
 

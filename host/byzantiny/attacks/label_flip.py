@@ -63,12 +63,34 @@ class LabelFlip:
         rng: np.random.Generator,  # noqa: ARG002
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the samples as they are and the flipped labels, as new arrays."""
-        for what, value in (("source", self.source), ("target", self.target)):
-            if value is not None and not 0 <= value < classes:
-                raise AttackError(f"label-flip: {what} is {value}; the task has classes 0 .. {classes - 1}")
+        self._check_classes(classes)
         if y.size and not (int(y.min()) >= 0 and int(y.max()) < classes):
             raise AttackError(f"label-flip: labels {y.min()} .. {y.max()}; the task has classes 0 .. {classes - 1}")
         if self.source is None or self.target is None:
             # The largest class first, so that an unsigned label never passes through a negative number.
             return x.copy(), ((classes - 1) - y).astype(y.dtype)
         return x.copy(), np.where(y == self.source, self.target, y).astype(y.dtype)
+
+    def probes(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        classes: int,
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return the samples of the source class, each wanted as the target; None where every label is flipped.
+
+        >>> x, y = np.zeros((3, 2), dtype=np.int8), np.array([0, 1, 1])
+        >>> LabelFlip(source=1, target=7).probes(x, y, classes=10, rng=np.random.default_rng(0))[1].tolist()
+        [7, 7]
+        """
+        if self.source is None or self.target is None:
+            return None
+        self._check_classes(classes)
+        chosen = x[y == self.source]
+        return chosen, np.full(len(chosen), self.target, dtype=np.int64)
+
+    def _check_classes(self, classes: int) -> None:
+        for what, value in (("source", self.source), ("target", self.target)):
+            if value is not None and not 0 <= value < classes:
+                raise AttackError(f"label-flip: {what} is {value}; the task has classes 0 .. {classes - 1}")

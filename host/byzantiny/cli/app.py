@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from byzantiny.cli import doctor as doctor_module
-from byzantiny.cli import listing, robustness
+from byzantiny.cli import listing, model, robustness
 from byzantiny.cli.partition import show_partition
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
 from byzantiny.experiment import provenance
@@ -48,6 +48,7 @@ def build_app() -> typer.Typer:
     app.command("list")(list_)
     app.command("ls", hidden=True)(list_)
     app.command()(doctor)
+    app.add_typer(model.app, name="model")
     for point in sorted(entry_points(group="byzantiny.commands"), key=lambda point: point.name):
         app.add_typer(point.load(), name=point.name)
     return app

@@ -19,6 +19,7 @@ from byzantiny.attacks import load_attacks
 from byzantiny.bodies.ports import port_names
 from byzantiny.bodies.registry import body_names
 from byzantiny.experiment.config import ConfigError
+from byzantiny.experiment.costs import scope_costs
 from byzantiny.preaggregators import load_preaggregators
 from byzantiny.screening import load_screening
 from byzantiny.suggest import unknown_name
@@ -128,16 +129,40 @@ def _cards(zoo: Mapping[str, Callable[..., Any]]) -> Rows:
 
 
 def _networks() -> Rows:
-    return [
-        {
-            "name": network.name,
-            "parameters": str(network.layout.d),
-            "model bytes": str(network.layout.model_bytes),
-            "features": str(network.features),
-            "classes": str(network.classes),
-        }
-        for network in NETWORKS.values()
-    ]
+    """Every network with what it costs, whole and in part.
+
+    >>> row = _networks()[0]
+    >>> row["name"], row["inference macs"], row["bytes up a round"]
+    ('mlp-64-32-10', '2368', 'all 2538, last-layer 458, biases 170')
+    """
+    rows = []
+    for network in NETWORKS.values():
+        scopes = scope_costs(network)
+        whole = scopes["all"]
+        row = {"name": network.name, "features": str(network.features), "classes": str(network.classes)}
+        for label, key in _WHOLE.items():
+            row[label] = str(whole.get(key, "no template"))
+        for label, key in _BY_SCOPE.items():
+            row[label] = ", ".join(f"{scope} {found[key]}" for scope, found in scopes.items())
+        rows.append(row)
+    return rows
+
+
+_WHOLE = {
+    "parameters": "parameters",
+    "model bytes": "model_bytes",
+    "inference macs": "inference_macs",
+    "activation bytes": "activation_bytes",
+    "weight flash bytes": "weight_flash_bytes",
+    "tflite bytes": "tflite_bytes",
+}
+_BY_SCOPE = {
+    "training macs": "training_macs",
+    "training arena bytes": "training_arena_bytes",
+    "bytes down a round": "down_bytes",
+    "bytes up a round": "up_bytes",
+}
+"""Labels of a listing and their names in `network_costs`."""
 
 
 def _trainers() -> Rows:

@@ -152,7 +152,8 @@ def _lines(track: _Track, event: Event) -> list[str]:
     if isinstance(event, RoundClosed) and _is_tenth(event.round_num, event.rounds):
         parts = [
             f"round {event.round_num}/{event.rounds}",
-            f"{metric} {percent(event.accuracy)}",
+            f"{metric} {percent(event.accuracy)}{_exported(event)}",
+            *([] if event.asr is None else [f"ASR {percent(event.asr)}"]),
             f"accepted {track.accepted}, refused {track.refused}",
             f"up {human_bytes(track.bytes_up)}, down {human_bytes(track.bytes_down)}",
         ]
@@ -160,6 +161,11 @@ def _lines(track: _Track, event: Event) -> list[str]:
         parts += [f"{human_seconds(event.eta_s)} left"] if event.eta_s is not None else []
         return [f"{head}: " + ", ".join(parts)]
     return []
+
+
+def _exported(event: RoundClosed) -> str:
+    """The exported model's accuracy where it is another than the integers'."""
+    return "" if event.exported in (None, event.accuracy) else f" (exported {percent(event.exported)})"
 
 
 def _is_tenth(round_num: int, rounds: int) -> bool:

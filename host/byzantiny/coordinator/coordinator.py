@@ -17,7 +17,7 @@ from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, reope
 from byzantiny.coordinator.rows import ClientFacts, RoundFacts, Traffic, UpdateFacts, client_rows, round_row
 from byzantiny.federation import Federation, RoundDiagnostics, ServerState
 from byzantiny.ledger import AcceptedUpdate, Ledger, RoundClosing
-from byzantiny.records import RoundRow
+from byzantiny.records import Evaluated, RoundRow
 from byzantiny.transport.base import Inbox, Transport
 from byzantiny.updates import AggregationError
 from byzantiny.validation import ValidationContext
@@ -40,7 +40,8 @@ class Surroundings:
     ledger: Ledger
     keys: Mapping[str, Keys]
     clients: Mapping[str, ClientFacts]
-    evaluate: Callable[[Model], float]
+    evaluate: Callable[[int, Model], Evaluated]
+    """What the model after a round is worth, by the round's number."""
     entropy: Callable[[int], bytes]
     """Nonces only; they are outside the reproduced set."""
     instructions: Callable[[], Mapping[str, int]]
@@ -145,7 +146,7 @@ class Coordinator:
             cohort=round_.opening.cohort,
             outcome="no-aggregate" if diagnostics is None else "aggregated",
             reason=reason,
-            accuracy=self._world.evaluate(after.model),
+            evaluated=self._world.evaluate(round_.round_num, after.model),
             model_sha256=hashlib.sha256(self._layout.pack(after.model)).hexdigest(),
             wall_s=time.perf_counter() - started,
             server_ms=server_ms,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ class Role:
     dataset: bytes
     samples: int
     byzantine: bool
+    share: npt.NDArray[np.int64]
+    """Its training samples' indices, as dealt: before an attack touched them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Cast:
     attack: Any
     poisons_data: bool
     partition_sha256: str
+    task: Task
+    """As these clients' sensors show it: the training samples of each with its drift."""
 
     @property
     def byzantine(self) -> list[str]:
@@ -53,18 +57,18 @@ def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
     members = run.members()
     shares = split(run, seed, task)
     drifts = draw_drifts(run, seed)
+    task = _drifted(task, dict(zip(run.client_ids(), shares, strict=True)), drifts)
     attack = make_attack(run)
     liars = set(byzantine_ids(run, seed)) if attack is not None else set()
     poisons_data = attack is not None and hasattr(attack, "poison")
     roles = []
     for (client_id, group), share in zip(members, shares, strict=True):
         x, y = task.train_x[share], task.train_y[share]
-        x = drifts[client_id](x) if drifts else x
         if poisons_data and client_id in liars:
             x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
         blob = datasets.pack(x, y, task.network.classes)  # a device knows its network's classes, not the task's
-        roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars))
-    return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares, list(drifts.values())))
+        roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars, share))
+    return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares, list(drifts.values())), task)
 
 
 def secret_of(seed: int, client_id: str) -> bytes:
@@ -147,6 +151,15 @@ def draw_drifts(run: RunConfig, seed: int) -> dict[str, Drift]:
         client_id: draw_drift(rng_for(seed, Stream.PARTITION, client_id=client_id), how.bias_steps, how.gain_128ths)
         for client_id in run.client_ids()
     }
+
+
+def _drifted(task: Task, shares: Mapping[str, npt.NDArray[np.int64]], drifts: Mapping[str, Drift]) -> Task:
+    if not drifts:
+        return task
+    train_x = task.train_x.copy()
+    for client_id, share in shares.items():
+        train_x[share] = drifts[client_id](train_x[share])
+    return replace(task, train_x=train_x)
 
 
 def _hash_shares(shares: Sequence[npt.NDArray[np.int64]], drifts: Sequence[Drift]) -> str:

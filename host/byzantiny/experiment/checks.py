@@ -24,6 +24,7 @@ def check_run(run: RunConfig, where: str) -> None:
     _check_training(run, where)
     _check_grid(run, where)
     _check_broker(run, where)
+    _check_evaluation(run, where)
     _check_round(run, len(ids), where)
     for group in run.clients:
         _check_group(group, where)
@@ -80,6 +81,19 @@ def _check_training(run: RunConfig, where: str) -> None:
     twice = None if isinstance(run.training.scope, str) else _first_duplicate(run.training.scope)
     if twice is not None:
         raise ConfigError(f"{where}: training.scope names `{twice}` twice; name it once")
+
+
+def _check_evaluation(run: RunConfig, where: str) -> None:
+    asked = run.evaluation
+    if asked.arithmetic != "auto" and asked.interpreter not in ("auto", "numpy"):
+        raise ConfigError(
+            f'{where}: evaluation.arithmetic = "{asked.arithmetic}" with interpreter = "{asked.interpreter}", which has its'
+            ' own; leave one of them at "auto"'
+        )
+    for key, values in (("bits", asked.bits), ("arithmetics", asked.arithmetics)):
+        twice = _first_duplicate([str(value) for value in values])
+        if twice is not None:
+            raise ConfigError(f"{where}: evaluation.{key} names {twice} twice; name it once")
 
 
 def _check_grid(run: RunConfig, where: str) -> None:

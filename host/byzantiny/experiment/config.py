@@ -34,8 +34,10 @@ from byzantiny.experiment.schema import (
     ClientGroup,
     Data,
     Defence,
+    Evaluation,
     Grid,
     Link,
+    Model,
     Mqtt,
     Partition,
     Round,
@@ -56,9 +58,11 @@ __all__ = [
     "ConfigError",
     "Data",
     "Defence",
+    "Evaluation",
     "Experiment",
     "Grid",
     "Link",
+    "Model",
     "Mqtt",
     "Partition",
     "Round",
@@ -93,8 +97,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(source, order="deterministic")).hexdigest()
 
 
-_SHARED = ("name", "task", "network", "data", "seeds", "clients", "mqtt", "rounds")
-"""Keys an arm may not override: the arms of a run share its clients, its task and its seeds."""
+_SHARED = ("name", "task", "network", "data", "seeds", "clients", "mqtt", "rounds", "model")
+"""Keys an arm may not override: the arms of a run share its clients, its task, its seeds and its start."""
 
 
 def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:

@@ -46,7 +46,6 @@ def origin_record(run: RunConfig, task: Task) -> dict[str, Any]:
         "path": run.data.path,
         "parameters": dict(origin.parameters),
         "sources": [asdict(source) for source in origin.sources],
-        "class_names": list(task.class_names),
     }
 
 

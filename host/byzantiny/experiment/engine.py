@@ -11,23 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
 from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.config import Experiment
 from byzantiny.experiment.data import load_data, refuse_changed
+from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
 from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan, network_of
+from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
 from byzantiny.records import Final, FirmwareInfo, RoundRow
 from byzantiny.transport.brokers import open_broker
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.auth import derive_keys
-from byzantiny_models.inference import forward
-from byzantiny_models.metrics import score
 from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.tasks import Task
 
@@ -65,20 +67,28 @@ class Engine:
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, check_training(arm, run, task).layout)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
+            probes_of(run, run.seeds[0], task)
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
+            deployed = stack.enter_context(
+                opened_deployed(experiment, task.network, lambda text: self.listener(Notice(text)))
+            )
             url, kind = self._open_broker(experiment, stack)
-            manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
+            start = pin_start(experiment, run_dir, task.network, before)
+            manifest = describe(
+                experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=start
+            )
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
-            stage = _Stage(experiment, run_dir, task, url, {info.name: info for info in manifest.firmware})
+            firmware = {info.name: info for info in manifest.firmware}
+            stage = _Stage(experiment, run_dir, task, url, firmware, start, deployed)
             finished = False
             try:
                 finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
                 finished = True
             finally:
                 wall_s = round(manifest.wall_s + time.perf_counter() - started, 3)
-                firmware = list(stage.firmware.values())
-                done = msgspec.structs.replace(manifest, firmware=firmware, finished=finished, wall_s=wall_s)
+                images = list(stage.firmware.values())
+                done = msgspec.structs.replace(manifest, firmware=images, finished=finished, wall_s=wall_s)
                 rundir.write_json(run_dir / rundir.MANIFEST, done.to_dict())
         return finals
 
@@ -103,7 +113,7 @@ class Engine:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
         cast = make_cast(run, seed, stage.task)
-        network = network_of(run, stage.task, seed)
+        network = network_of(run, stage.task, seed, stage.pretrained)
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
@@ -115,10 +125,14 @@ class Engine:
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            surroundings = self._surroundings(stage.task, network, world, ledger, progress, (arm, seed))
+            first_model = stage.first_model(network, seed)
+            evaluator = make_evaluator(
+                stage.experiment, arm, seed, stage.task, network, cast, stage.deployed[arm], first_model
+            )
+            surroundings = self._surroundings(evaluator, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
-            Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
+            Coordinator(plan, network.layout, federation, surroundings).run(first_model)
             for info in world.firmware():
                 if info.name not in stage.firmware or info.instructions_per_step is not None:
                     stage.firmware[info.name] = info  # the same image may run where it is counted and where it is not
@@ -129,8 +143,7 @@ class Engine:
 
     def _surroundings(
         self,
-        task: Task,
-        network: Network,
+        evaluator: Evaluator,
         world: World,
         ledger: Ledger,
         progress: Callable[[RoundRow], None],
@@ -146,7 +159,7 @@ class Engine:
             ledger=ledger,
             keys={client_id: derive_keys(secret) for client_id, secret in world.secrets.items()},
             clients=world.clients,
-            evaluate=lambda model: score(task, forward(network, model, task.test_x)),
+            evaluate=evaluator,
             entropy=self.entropy,
             instructions=world.instructions,
             stop=stop,
@@ -169,6 +182,18 @@ class _Stage:
     broker: str | None
     firmware: dict[str, FirmwareInfo]
     """Filled as the arms say what they ran."""
+    start: PinnedStart | None
+    deployed: Mapping[str, Deployed | None]
+    """Who answers for the exported models, by arm."""
+
+    @property
+    def pretrained(self) -> NDArray[np.int32] | None:
+        """The whole model of the starting point, None if the seed draws one."""
+        return None if self.start is None else self.start.start.model
+
+    def first_model(self, network: Network, seed: int) -> NDArray[np.int32]:
+        """Return what round 1 begins with: what of the starting point is trained, or what the seed draws."""
+        return initial_model(network, seed) if self.pretrained is None else network.project(self.pretrained)
 
 
 class _Progress:
@@ -202,5 +227,7 @@ class _Progress:
                 seed=row.seed,
                 outcome=row.outcome,
                 reason=row.reason,
+                exported=row.accuracy_exported,
+                asr=row.asr if row.asr_exported is None else row.asr_exported,
             )
         )

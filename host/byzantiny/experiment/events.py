@@ -46,6 +46,10 @@ class RoundClosed:
     outcome: str = "aggregated"
     """`aggregated` or `no-aggregate`."""
     reason: str = ""
+    exported: float | None = None
+    """The exported model's; None where it was not run."""
+    asr: float | None = None
+    """The deployed model's attack success rate; None without probes."""
 
 
 @dataclass(frozen=True)

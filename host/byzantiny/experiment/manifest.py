@@ -13,8 +13,10 @@ from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
+from byzantiny.experiment.costs import network_costs
 from byzantiny.experiment.data import dataset_sha256, origin_record
 from byzantiny.experiment.resolve import make_plan, network_of, stages_of
+from byzantiny.experiment.starting import PinnedStart
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
 from byzantiny_models.tasks import Task
@@ -30,10 +32,14 @@ def describe(
     *,
     broker_kind: str,
     before: Manifest | None = None,
+    start: PinnedStart | None = None,
 ) -> Manifest:
-    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's."""
+    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's.
+
+    `start` is the starting point, if the seeds do not draw the first model.
+    """
     base = experiment.base
-    network = network_of(base, task, base.seeds[0])
+    network = network_of(base, task, base.seeds[0], None if start is None else start.start.model)
     cast = make_cast(base, base.seeds[0], task)
     commit, dirty = provenance.git_state()
     return Manifest(
@@ -59,14 +65,18 @@ def describe(
             "dataset_sha256": dataset_sha256(task),
             **base.partition.in_force(),
             "partition_sha256": cast.partition_sha256,
+            "metric": task.metric,
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
-            "metric": task.metric,
+            **({} if start is None else start.described()),
         },
         data=origin_record(base, task),
         training=_training(experiment),
         grid=msgspec.to_builtins(base.grid),
+        evaluation=msgspec.to_builtins(base.evaluation),
+        class_names=list(task.class_names),
+        costs=network_costs(network),
         tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[
             {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from byzantiny.coordinator import Plan
 from byzantiny.experiment.config import ConfigError, RunConfig
@@ -38,8 +39,10 @@ def stages_of(run: RunConfig, d: int) -> list[dict[str, Any]]:
     return stages
 
 
-def network_of(run: RunConfig, task: Task, seed: int) -> Network:
-    """Return what is trained: the task's network, and what the scope leaves out frozen at the seed's initial model.
+def network_of(run: RunConfig, task: Task, seed: int, pretrained: ArrayLike | None = None) -> Network:
+    """Return what is trained: the task's network; what the scope leaves out is frozen as the first model has it.
+
+    That is `pretrained`, int32 (d,) of the whole network, or what the seed draws.
 
     >>> from byzantiny.experiment.config import parse_experiment
     >>> from byzantiny_models.tasks import load_task
@@ -47,8 +50,10 @@ def network_of(run: RunConfig, task: Task, seed: int) -> Network:
     >>> network_of(run, load_task("digits"), 1).layout.d
     330
     """
-    scope = run.training.scope
-    return task.network if scope == "all" else task.network.scoped(scope, initial_model(task.network, seed))
+    whole, scope = task.network, run.training.scope
+    if scope == "all":
+        return whole
+    return whole.scoped(scope, initial_model(whole, seed) if pretrained is None else pretrained)
 
 
 def check_training(arm: str, run: RunConfig, task: Task) -> Network:

@@ -133,6 +133,29 @@ class Link(_Table, frozen=True, kw_only=True):
     delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
+class Evaluation(_Table, frozen=True, kw_only=True):
+    """What is measured of the global model, when, and who answers for the exported one."""
+
+    every_rounds: Annotated[int, Meta(ge=1)] = 1
+    """The last round is always evaluated."""
+    deployed: bool | Literal["auto"] = "auto"
+    """Run the exported `.tflite` as well; auto: where the network has a template."""
+    interpreter: Literal["auto", "tflite-runtime", "ai-edge-litert", "tf.lite", "tflite-micro", "numpy"] = "auto"
+    arithmetic: Literal["auto", "tflm-double", "ruy", "single", "xnnpack-fp32", "mixed"] = "auto"
+    """auto: the interpreter's own; a named one is NumPy's."""
+    per_client: bool = True
+    bits: list[Annotated[int, Meta(ge=2, le=8)]] = msgspec.field(default_factory=lambda: [8, 4, 3, 2])
+    arithmetics: list[Literal["tflm-double", "ruy", "single", "xnnpack-fp32", "mixed"]] = []
+    """Of the last model, every number of bits in every arithmetic; none: in the one in force."""
+
+
+class Model(_Table, frozen=True, kw_only=True):
+    """What the first round begins with; without a start the seed draws it."""
+
+    start: str | None = None
+    """A file that `byzantiny model import` wrote; it is copied into the run directory, and its hash pinned."""
+
+
 class RunConfig(_Table, frozen=True, kw_only=True):
     """One arm, fully resolved."""
 
@@ -149,6 +172,7 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     )
     keep_updates: bool = False
     training: Training = Training()
+    model: Model = Model()
     grid: Grid = Grid()
     data: Data = Data()
     partition: Partition = Partition()
@@ -156,6 +180,7 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     clients: Annotated[list[ClientGroup], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [ClientGroup()])
     attack: Attack = Attack()
     defence: Defence = Defence()
+    evaluation: Evaluation = Evaluation()
     mqtt: Mqtt = Mqtt()
     link: Link = Link()
 

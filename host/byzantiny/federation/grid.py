@@ -61,7 +61,7 @@ class Scales:
             InvalidBatchError: float rows, which a stage has mixed or scaled: measure before the pipeline.
         """
         if not batch.exact:
-            raise InvalidBatchError(f"rows are {batch.stored.dtype}: the grid is measured on int8 codes, as they came")
+            raise InvalidBatchError(f"rows are {batch.dtype}: the grid is measured on int8 codes, as they came")
         return Scales.stack([measure(row, batch.layout) for row in batch.rows], batch.layout)
 
     @staticmethod

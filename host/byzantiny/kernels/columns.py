@@ -93,6 +93,15 @@ def nearest_sum(
     return _functions(stored.shape[-2]).nearest_sum(stored, d, f, numerator, denominator)
 
 
+def nearest_to_median_sum(stored: NDArray[np.int8], d: int, f: int) -> NDArray[np.int64]:
+    """Return `nearest_sum` around the median, int64 (d,), without an array of medians.
+
+    >>> nearest_to_median_sum(np.array([[1], [4], [7], [9]], dtype=np.int8), 1, 2).tolist()
+    [11]
+    """
+    return _functions(stored.shape[-2]).nearest_to_median_sum(stored, d, f)
+
+
 def median_counts(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
     """Return the two middle values of every coordinate and the counts around them, int64 (6, d).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from types import ModuleType
 
@@ -21,6 +21,7 @@ __all__ = [
     "gram",
     "inner_products",
     "scaled_weighted_sum",
+    "subset_mean_blocks",
     "subset_means",
     "weighted_sum",
 ]
@@ -58,6 +59,23 @@ def subset_means(
     [[3.0, 4.0], [2.0, 1.5]]
     """
     return _functions(stored.shape[-2]).subset_means(members, counts, stored, start, stop)
+
+
+def subset_mean_blocks(
+    members: NDArray[np.bool_],
+    counts: NDArray[np.float64],
+    stored: NDArray[np.int8],
+    columns: tuple[int, int],
+    width: int,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield `subset_means` of columns from .. to - 1, `width` at a time, in their order; `from` and `width`: multiples of 64.
+
+    >>> members = np.array([[True, False], [True, True]])
+    >>> codes = np.array([[3] * 70, [1] * 70], dtype=np.int8)
+    >>> [means.shape for means in subset_mean_blocks(members, np.array([1.0, 2.0]), codes, (0, 70), 64)]
+    [(2, 64), (2, 6)]
+    """
+    return _functions(stored.shape[-2]).subset_mean_blocks(members, counts, stored, columns, width)
 
 
 def weighted_sum(stored: NDArray[np.int8], weights: NDArray[np.int64], d: int) -> NDArray[np.int64]:

@@ -14,7 +14,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny import kernels
 from byzantiny.updates import BeyondLimitError, UpdateBatch, all_kept
 from byzantiny.updates.rules import RuleInfo, require_clients, require_count, require_f, require_permutation
 from byzantiny_models.networks import Layout
@@ -78,14 +77,8 @@ class Bucketing:
         bucket = np.empty(batch.n, dtype=np.int64)
         bucket[order] = np.arange(batch.n) // min(self.s, batch.n)
         members = bucket == np.arange(self.rows_out(batch.n))[:, None]
-        filled = members.sum(axis=1).astype(np.float64)
-        if batch.exact:
-            rows = kernels.subset_means(members, filled, batch.stored, 0, batch.d)
-        else:
-            rows = np.stack([kernels.float_column_sum(batch.rows, mask) for mask in members])
-            rows /= filled[:, None]
         diagnostics = all_kept(self.name, batch.n, score=bucket.astype(np.float64), buckets=len(members))
-        return batch.with_rows(rows, diagnostics, members / filled[:, None], checked=batch.exact), state
+        return batch.with_means(members, diagnostics), state
 
     def _order(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         if self.permutation is None:

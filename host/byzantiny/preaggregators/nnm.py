@@ -65,12 +65,6 @@ class NNM:
         require_clients(self.name, batch.n, self.min_clients, f"f = {self.f} needs n >= 2f + 1")
         count = batch.n - self.f
         members = kernels.nearest_members(squared_distances(batch), count)
-        if batch.exact:
-            rows = kernels.subset_means(members, np.full(batch.n, float(count)), batch.stored, 0, batch.d)
-        else:
-            rows = np.stack([kernels.float_column_sum(batch.rows, mask) for mask in members])
-            rows /= count
         mixed_into = members.sum(axis=0).astype(np.float64)
         diagnostics = all_kept(self.name, batch.n, score=mixed_into, neighbours=count)
-        mixing = members / count
-        return batch.with_rows(rows, diagnostics, mixing, checked=batch.exact), state  # means of codes are finite
+        return batch.with_means(members, diagnostics), state

@@ -109,7 +109,7 @@ def _check_passed(rule: Any, batch: UpdateBatch, passed: UpdateBatch) -> None:
     hold(passed.client_ids == batch.client_ids, name, "rows", "other client ids than came in")
     hold(len(passed.trace) == len(batch.trace) + 1, name, "rows", f"{len(passed.trace)} entries in the trace")
     if "exact" in rule.info.keeps and batch.exact:
-        hold(passed.exact, name, "exact", f"{passed.stored.dtype} rows of int8 ones")
+        hold(passed.exact, name, "exact", f"{passed.dtype} rows of int8 ones")
     check_diagnostics(name, passed.trace[-1], len(batch.client_ids))
     _check_mixing(name, batch, passed, passed.trace[-1])
 

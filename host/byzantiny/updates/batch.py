@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -22,6 +22,12 @@ from byzantiny_models.networks import Layout, TensorSpec
 CODE_LIMIT = 127
 """The largest magnitude of a code; -128 is not one (SPEC 3)."""
 
+_BLOCK = 1 << 17
+"""Numbers of a block of columns: 1 MB of float64, which stays in the second-level cache."""
+
+_LEAST_COLUMNS = 64
+"""A block's columns are a multiple of this: what the kernels of means walk at a time."""
+
 FLOAT_LIMIT = 2.0**200
 """The largest magnitude of a float row, in grid steps: squares of squared distances still fit float64, so no rule can
 overflow. Stages make numbers of at most 127 of codes."""
@@ -33,7 +39,9 @@ class UpdateBatch:
 
     `stored` is (n, d) rows or, from an `UpdateBuffer`, (blocks, n, width) tiles; `rows` and `tiles` give either.
     After a mixing pre-aggregator rows are no longer clients: `mixing` then holds each row's weights over
-    `client_ids` (None: row i is client i), and `trace` what each stage did, by client. `claimed` is how many samples
+    `client_ids` (None: row i is client i), and `trace` what each stage did, by client. With `members`, (rows, n) booleans, a
+    row is the mean of its members among the n stored rows of codes, made when it is read: `blocks` walks such rows column by
+    column without ever holding all of them, which would take eight times the room of the codes. `claimed` is how many samples
     each client says it has: the client's own word, for rules that an experiment tells to take it. `checked` says that
     every value has been looked at before (an `UpdateBuffer` does when it comes); else all are read once more.
 
@@ -52,6 +60,7 @@ class UpdateBatch:
     mixing: NDArray[np.float64] | None = None
     trace: tuple[Diagnostics, ...] = ()
     claimed: tuple[int, ...] | None = None
+    members: NDArray[np.bool_] | None = None
     checked: InitVar[bool] = False
 
     def __post_init__(self, checked: bool) -> None:
@@ -60,7 +69,7 @@ class UpdateBatch:
         _check_type(self.stored)
         if not checked:
             _check_values(self.stored)
-        width = self.stored.size // self.n
+        width = self.stored.size // int(self.stored.shape[-2])
         if width != self.d if self.stored.ndim == 2 else width < self.d:
             raise InvalidBatchError(
                 f"updates of {width} coordinates: the layout has {self.layout.d}; use the layout of the round's offer"
@@ -77,9 +86,20 @@ class UpdateBatch:
             raise InvalidBatchError(
                 f"{len(self.claimed)} claimed sample counts for {len(self.client_ids)} clients; give one per client"
             )
-        self.stored.setflags(write=False)
-        if self.mixing is not None:
-            self.mixing.setflags(write=False)
+        self._check_members()
+        for array in (self.stored, self.mixing, self.members):
+            if array is not None:
+                array.setflags(write=False)
+
+    def _check_members(self) -> None:
+        if self.members is None:
+            return
+        of = int(self.stored.shape[-2])
+        if self.stored.dtype != np.int8 or self.members.shape != (self.n, of) or not self.members.any(axis=1).all():
+            raise InvalidBatchError(
+                f"members {self.members.shape} of {of} rows of {self.stored.dtype}: need int8 codes, one boolean for each"
+                " stored row, and at least 1 member a row"
+            )
 
     @classmethod
     def from_rows(
@@ -126,7 +146,7 @@ class UpdateBatch:
     @property
     def n(self) -> int:
         """The number of rows."""
-        return int(self.stored.shape[-2])
+        return int(self.stored.shape[-2]) if self.members is None else len(self.members)
 
     @property
     def d(self) -> int:
@@ -136,14 +156,53 @@ class UpdateBatch:
     @property
     def exact(self) -> bool:
         """Whether the rows are int8 codes, so that integer rules apply."""
-        return self.stored.dtype == np.int8
+        return self.members is None and self.stored.dtype == np.int8
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the rows: int8 codes or float64."""
+        return self.stored.dtype if self.members is None else np.dtype(np.float64)
 
     @cached_property
     def rows(self) -> NDArray[Any]:
         """The (n, d) rows, read-only."""
+        if self.members is not None:
+            return _frozen(kernels.subset_means(self.members, self._counts, self.stored, 0, self.d))
         if self.stored.ndim == 2:
             return self.stored
         return _frozen(kernels.from_tiles(self.stored, self.d))
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield (columns, the rows' values there) of all columns in order, some at a time: what rules by coordinate walk.
+
+        >>> batch = UpdateBatch.from_rows(np.array([[1, 5], [3, 6]], dtype=np.int8))
+        >>> [(columns.start, columns.stop, values.tolist()) for columns, values in batch.blocks()]
+        [(0, 2, [[1, 5], [3, 6]])]
+        """
+        width = max(_LEAST_COLUMNS, _BLOCK // self.n // _LEAST_COLUMNS * _LEAST_COLUMNS)
+        columns = [slice(start, min(start + width, self.d)) for start in range(0, self.d, width)]
+        if self.members is None or "rows" in self.__dict__:
+            yield from ((part, self.rows[:, part]) for part in columns)
+            return
+        means = kernels.subset_mean_blocks(self.members, self._counts, self.stored, (0, self.d), width)
+        yield from zip(columns, means, strict=True)
+
+    def by_columns(self, function: Callable[[NDArray[Any]], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return what a function makes of every block of columns, (n, some) values to (some,) numbers, as one array (d,).
+
+        >>> batch = UpdateBatch.from_rows(np.array([[1.5, 5.0], [3.5, 6.0]]))
+        >>> batch.by_columns(lambda values: values.max(axis=0)).tolist()
+        [3.5, 6.0]
+        """
+        made = np.empty(self.d)
+        for columns, values in self.blocks():
+            made[columns] = function(values)
+        return made
+
+    @property
+    def _counts(self) -> NDArray[np.float64]:
+        assert self.members is not None
+        return np.asarray(np.count_nonzero(self.members, axis=1), dtype=np.float64)
 
     @cached_property
     def tiles(self) -> NDArray[np.int8]:
@@ -153,7 +212,7 @@ class UpdateBatch:
             InvalidBatchError: float rows, which have no tiles.
         """
         if not self.exact:
-            raise InvalidBatchError(f"rows are {self.stored.dtype}: tiles hold int8 codes; use `rows`")
+            raise InvalidBatchError(f"rows are {self.dtype}: tiles hold int8 codes; use `rows`")
         return self.stored if self.stored.ndim == 3 else _frozen(kernels.to_tiles(self.stored))
 
     @property
@@ -164,7 +223,7 @@ class UpdateBatch:
             InvalidBatchError: float rows: they have no exact order statistics.
         """
         if not self.exact:
-            raise InvalidBatchError(f"rows are {self.stored.dtype}: exact columns are of int8 codes; use `rows`")
+            raise InvalidBatchError(f"rows are {self.dtype}: exact columns are of int8 codes; use `rows`")
         return TileColumns(self)
 
     @property
@@ -197,15 +256,46 @@ class UpdateBatch:
         `mixing` holds the new rows' weights over this batch's rows; None: row i came from row i. Scaling a row
         does not change whose it is, so clip factors belong in the diagnostics, not here. `checked`: as of the class.
         """
-        if mixing is not None and self.mixing is not None:
-            mixing = mixing @ self.mixing
         return replace(
             self,
             stored=np.ascontiguousarray(rows),
-            mixing=self.mixing if mixing is None else mixing,
+            members=None,
+            mixing=self._mixed(mixing),
             trace=(*self.trace, diagnostics.for_clients(self.mixing)),
             checked=checked,
         )
+
+    def with_means(self, members: NDArray[np.bool_], diagnostics: Diagnostics) -> UpdateBatch:
+        """Return the batch after a stage that mixes: its rows are the means of `members`, (rows, n), of this batch's rows.
+
+        Of codes they are exact, each rounded to float64 once, and are made when they are read; of float rows they are
+        summed in the order of SPEC 4.
+
+        >>> batch = UpdateBatch.from_rows(np.array([[1, 5], [4, 6]], dtype=np.int8))
+        >>> members = np.array([[True, False], [True, True]])
+        >>> batch.with_means(members, Diagnostics("mix", np.array([True, True]))).rows.tolist()
+        [[1.0, 5.0], [2.5, 5.5]]
+        """
+        counts = np.count_nonzero(members, axis=1).astype(np.float64)[:, None]
+        if not self.exact:
+            rows = np.stack([kernels.float_column_sum(self.rows, mask) for mask in members])
+            rows /= counts
+            return self.with_rows(rows, diagnostics, members / counts)
+        return self._with_members(members, diagnostics, members / counts)
+
+    def _with_members(
+        self, members: NDArray[np.bool_], diagnostics: Diagnostics, mixing: NDArray[np.float64]
+    ) -> UpdateBatch:
+        trace = (*self.trace, diagnostics.for_clients(self.mixing))
+        return replace(
+            self, members=members, mixing=self._mixed(mixing), trace=trace, checked=True
+        )  # codes: looked at before
+
+    def _mixed(self, mixing: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """The weights over the clients of rows with these weights over this batch's rows."""
+        if mixing is None or self.mixing is None:
+            return self.mixing if mixing is None else mixing
+        return np.asarray(mixing @ self.mixing)
 
     def select(self, kept: NDArray[np.bool_], diagnostics: Diagnostics) -> UpdateBatch:
         """Return the batch with only the kept rows: how screening removes clients, who stay in `client_ids`.
@@ -218,7 +308,10 @@ class UpdateBatch:
         >>> batch.select(kept, Diagnostics("outlier", kept)).origin.tolist()
         [[1.0, 0.0]]
         """
-        return self.with_rows(self.rows[kept], diagnostics, np.eye(self.n)[kept])
+        weights = np.eye(self.n)[kept]
+        if self.members is None:
+            return self.with_rows(self.rows[kept], diagnostics, weights)
+        return self._with_members(self.members[kept], diagnostics, weights)
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

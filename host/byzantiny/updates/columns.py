@@ -34,6 +34,10 @@ class Columns(Protocol):
         """Return the sum of the n - f codes nearest to `numerator / denominator`; of two as near, the lower is kept."""
         ...
 
+    def nearest_to_median_sum(self, f: int) -> NDArray[np.int64]:
+        """Return `nearest_sum` around the median."""
+        ...
+
     def sign_sum(self) -> NDArray[np.int64]:
         """Return how many more codes are positive than negative."""
         ...
@@ -84,6 +88,10 @@ class TileColumns:
         """As `Columns.nearest_sum`."""
         return kernels.nearest_sum(self._codes.stored, self._codes.d, f, numerator, denominator)
 
+    def nearest_to_median_sum(self, f: int) -> NDArray[np.int64]:
+        """As `Columns.nearest_to_median_sum`."""
+        return kernels.nearest_to_median_sum(self._codes.stored, self._codes.d, f)
+
     def sign_sum(self) -> NDArray[np.int64]:
         """As `Columns.sign_sum`."""
         return kernels.sign_sum(self._codes.stored, self._codes.d)
@@ -120,6 +128,10 @@ class CountColumns:
     def nearest_sum(self, f: int, numerator: NDArray[np.int64], denominator: int) -> NDArray[np.int64]:
         """As `Columns.nearest_sum`."""
         return counts.nearest_sum(*self._source, f, numerator, denominator)
+
+    def nearest_to_median_sum(self, f: int) -> NDArray[np.int64]:
+        """As `Columns.nearest_to_median_sum`."""
+        return self.nearest_sum(f, self.median(), 2)
 
     def sign_sum(self) -> NDArray[np.int64]:
         """As `Columns.sign_sum`."""

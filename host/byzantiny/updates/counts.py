@@ -6,6 +6,7 @@ the rows; rules that look at whole updates cannot. Counts of different clients m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeAlias
 
@@ -190,6 +191,14 @@ class UpdateCounts:
 
     @property
     def tiles(self) -> NDArray[np.int8]:
+        """Not there; as `rows`."""
+        self._no_rows()
+
+    def by_columns(self, function: Callable[[NDArray[Any]], NDArray[np.float64]]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Not there; as `rows`."""
+        self._no_rows()
+
+    def with_means(self, members: NDArray[np.bool_], diagnostics: Diagnostics) -> UpdateBatch:  # noqa: ARG002
         """Not there; as `rows`."""
         self._no_rows()
 

@@ -35,7 +35,7 @@ def weighted_squared_norms(batch: UpdateBatch) -> NDArray[np.int64]:
     """
     if not batch.exact:
         raise InvalidBatchError(
-            f"rows are {batch.stored.dtype}: exact norms need int8 codes; put this stage before the mixing one"
+            f"rows are {batch.dtype}: exact norms need int8 codes; put this stage before the mixing one"
         )
     exponents = np.array(batch.layout.exponents(batch.shifts), dtype=np.int64)
     weights = np.int64(4) ** (exponents - exponents.min())

@@ -13,7 +13,6 @@ from byzantiny_models.errors import TrainerError
 from byzantiny_models.inference import Int32s
 from byzantiny_models.layers import KINDS, Flatten
 from byzantiny_models.networks import SCOPES, Network
-from byzantiny_models.plans import layer_plans
 from byzantiny_models.rng import Key
 
 EVERY_MACHINE, ONE_MACHINE = "on every machine", "on one machine"
@@ -118,31 +117,6 @@ def parameters(network: Network) -> tuple[int, int]:
     """
     counts = [sum(t.elements for t in network.layout.tensors if t.dtype == kind) for kind in ("int16", "int32")]
     return counts[0], counts[1]
-
-
-def work_bytes(network: Network, *, output: int = 1, error: int = 2, total: int = 4) -> int:
-    """Return the work space of a step of one sample, as the C core's `byz_train_scratch_bytes` counts it for INT8-SR.
-
-    The outputs of all layers, the errors of two neighbouring ones and the sums of a layer, `output`, `error` and `total`
-    bytes each; a convolution's int8 weights and its patch; each part rounded up to 4.
-
-    >>> from byzantiny_models.networks import NETWORKS
-    >>> work_bytes(NETWORKS["mlp-64-32-10"])
-    256
-    """
-    sums = kernel = patch = errors = outputs = 0
-    for plan in layer_plans(network):
-        below = plan.inputs if plan.backward else 0
-        if plan.backward or plan.kernel is not None or plan.bias is not None:
-            errors = max(errors, plan.outputs + below)
-        if plan.kind == "dense":
-            sums = max(sums, plan.outputs, below)
-        elif plan.window is not None and plan.kind == "conv":
-            sums = max(sums, plan.rows, plan.fan_in, plan.window.channels)
-            kernel, patch = max(kernel, plan.rows * plan.fan_in), max(patch, plan.fan_in)
-        outputs += plan.outputs
-    parts = (total * sums, kernel, patch, error * errors, output * outputs)
-    return sum(-(-part // 4) * 4 for part in parts)
 
 
 def largest_kernel(network: Network) -> int:

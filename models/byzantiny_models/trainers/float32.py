@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from byzantiny_models.costs import scratch_bytes
 from byzantiny_models.float_training import Floats, FloatSteps, forward_float, scaled_inputs, to_float
 from byzantiny_models.inference import Int32s
 from byzantiny_models.local_training import Noise, train_clients
@@ -26,7 +27,6 @@ from byzantiny_models.trainers.base import (
     Trainer,
     TrainerInfo,
     parameters,
-    work_bytes,
 )
 
 
@@ -92,7 +92,7 @@ def training_bytes(network: Network) -> int:
     >>> training_bytes(NETWORKS["mlp-64-32-10"])
     19744
     """
-    return 2 * 4 * sum(parameters(network)) + work_bytes(network, output=4, error=4)
+    return 2 * 4 * sum(parameters(network)) + scratch_bytes(network, output=4, error=4)
 
 
 FLOAT32 = Trainer(

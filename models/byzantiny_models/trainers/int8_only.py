@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from byzantiny_models.bases import WEIGHT_MAX
+from byzantiny_models.costs import scratch_bytes
 from byzantiny_models.inference import Int32s, forward
 from byzantiny_models.layouts import MASTER_FRAC, WEIGHT_FRAC
 from byzantiny_models.local_training import Noise, train_clients
@@ -34,7 +35,6 @@ from byzantiny_models.trainers.base import (
     Trainer,
     TrainerInfo,
     parameters,
-    work_bytes,
 )
 from byzantiny_models.training import IntegerSteps
 
@@ -99,7 +99,7 @@ def training_bytes(network: Network) -> int:
     5328
     """
     weights, biases = parameters(network)
-    return 2 * (weights + 4 * biases) + work_bytes(network)
+    return 2 * (weights + 4 * biases) + scratch_bytes(network)
 
 
 INT8_ONLY = Trainer(

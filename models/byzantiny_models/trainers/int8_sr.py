@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from byzantiny_models.costs import scratch_bytes
 from byzantiny_models.inference import forward
 from byzantiny_models.networks import Network
 from byzantiny_models.trainers.base import (
@@ -11,7 +12,6 @@ from byzantiny_models.trainers.base import (
     EVERY_SCOPE,
     Trainer,
     TrainerInfo,
-    work_bytes,
 )
 from byzantiny_models.training import train_many
 
@@ -23,7 +23,7 @@ def training_bytes(network: Network) -> int:
     >>> training_bytes(NETWORKS["mlp-64-32-10"])
     10064
     """
-    return 2 * network.layout.model_bytes + work_bytes(network)
+    return 2 * network.layout.model_bytes + scratch_bytes(network)
 
 
 INT8_SR = Trainer(

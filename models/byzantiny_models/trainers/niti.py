@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from byzantiny_models.costs import scratch_bytes
 from byzantiny_models.inference import Int32s, check_inputs
 from byzantiny_models.layers import Dense
 from byzantiny_models.layouts import INPUT_FRAC, MASTER_FRAC
@@ -41,7 +42,6 @@ from byzantiny_models.trainers.base import (
     check_trainer,
     largest_kernel,
     parameters,
-    work_bytes,
 )
 
 Ints = NDArray[np.int64]
@@ -240,7 +240,7 @@ def training_bytes(network: Network) -> int:
     16384
     """
     weights, _ = parameters(network)
-    return 2 * weights + BATCH * work_bytes(network, error=1) + 4 * largest_kernel(network)
+    return 2 * weights + BATCH * scratch_bytes(network, error=1) + 4 * largest_kernel(network)
 
 
 INFO = TrainerInfo(

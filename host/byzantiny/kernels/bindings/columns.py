@@ -97,19 +97,28 @@ class Columns:
         centres = np.ascontiguousarray(numerator, dtype=np.int64)
 
         def work(tiles: int, first: int, count: int) -> None:
+            scratch, column = aligned_tiles(n, 1), TILE * first
+            centre, to = centres.ctypes.data + 8 * column, at + 8 * column
+            self._nearest_sum(tiles, count, n, f, centre, d - column, denominator, scratch.ctypes.data, to)
+
+        self._walk(stored, threads, work)
+        return out[:d]
+
+    def nearest_to_median_sum(
+        self, stored: NDArray[np.int8], d: int, f: int, threads: int | None = None
+    ) -> NDArray[np.int64]:
+        """As `reference.columns.nearest_to_median_sum`: medians, and over them what lies around, while tiles are in the cache."""
+        out, n, at = _result(stored, d)
+        if not 0 <= f < n:
+            raise KernelError(f"f = {f} of {n} rows: f must be less than the rows")
+        most = max(1, _PIECE_BYTES // (n * TILE))
+
+        def work(tiles: int, first: int, count: int) -> None:
             scratch = aligned_tiles(n, 1)
-            column = TILE * first
-            self._nearest_sum(
-                tiles,
-                count,
-                n,
-                f,
-                centres.ctypes.data + 8 * column,
-                d - column,
-                denominator,
-                scratch.ctypes.data,
-                at + 8 * column,
-            )
+            for block in range(0, count, most):
+                some, codes, to = min(most, count - block), tiles + block * n * TILE, at + 8 * TILE * (first + block)
+                self._median(codes, some, n, to)
+                self._nearest_sum(codes, some, n, f, to, some * TILE, 2, scratch.ctypes.data, to)
 
         self._walk(stored, threads, work)
         return out[:d]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ctypes import c_double, c_int64, c_size_t, c_uint, c_void_p
 from typing import Any
 
@@ -90,16 +90,34 @@ class Geometry:
         self, members: NDArray[np.bool_], counts: NDArray[np.float64], stored: NDArray[np.int8], start: int, stop: int
     ) -> NDArray[np.float64]:
         """As `reference.geometry.subset_means`."""
+        return next(self.subset_mean_blocks(members, counts, stored, (start, stop), stop - start))
+
+    def subset_mean_blocks(
+        self,
+        members: NDArray[np.bool_],
+        counts: NDArray[np.float64],
+        stored: NDArray[np.int8],
+        columns: tuple[int, int],
+        width: int,
+    ) -> Iterator[NDArray[np.float64]]:
+        """As `reference.geometry.subset_mean_blocks`."""
         blocks, members, counts = _blocks(stored), np.ascontiguousarray(members), np.ascontiguousarray(counts)
         m, n = members.shape
         rows, starts = np.empty(m * (n // 2) + n, dtype=np.uint16), np.empty(m + 2, dtype=np.uint64)
-        lacking, out = np.empty(m, dtype=np.bool_), np.empty((m, stop - start))
+        lacking = np.empty(m, dtype=np.bool_)
         self._subset_lists(members.ctypes.data, m, n, rows.ctypes.data, starts.ctypes.data, lacking.ctypes.data)
+        for start in range(*columns, width):
+            yield self._means((rows, starts, lacking), counts, blocks, start, min(start + width, columns[1]))
+
+    def _means(
+        self, lists: tuple[NDArray[Any], ...], counts: NDArray[np.float64], blocks: Blocks, start: int, stop: int
+    ) -> NDArray[np.float64]:
+        m, out = len(counts), np.empty((len(counts), stop - start))
 
         def some(address: int, where: Blocks, count: int, first: int) -> None:
             self._subset_means(
-                address, where.row, where.block, count, rows.ctypes.data, starts.ctypes.data, lacking.ctypes.data,
-                counts.ctypes.data, m, stop - first * TILE, out.ctypes.data + (first * TILE - start) * out.itemsize, stop - start,
+                address, where.row, where.block, count, *(part.ctypes.data for part in lists), counts.ctypes.data, m,
+                stop - first * TILE, out.ctypes.data + (first * TILE - start) * out.itemsize, stop - start,
             )  # fmt: skip
 
         def columns(first: int, last: int) -> None:

@@ -17,7 +17,7 @@ BYZ_EXPORT void byz_kernels_median_counts(const int8_t *tiles, size_t blocks, si
 BYZ_EXPORT void byz_kernels_trimmed_sum(const int8_t *tiles, size_t blocks, size_t n, size_t f, int64_t *out);
 
 /* out[c] = x_(s) + ... + x_(s+n-f-1), s the least for which s = f or (x_(s) + x_(s+n-f)) denominator >= 2 numerator[c]. f < n;
- * |numerator| < 2^62, one for each of `columns` coordinates. scratch: n * 64 bytes. */
+ * |numerator| < 2^62, one for each of `columns` coordinates; out may be numerator. scratch: n * 64 bytes. */
 BYZ_EXPORT void byz_kernels_nearest_sum(const int8_t *tiles, size_t blocks, size_t n, size_t f, const int64_t *numerator,
                                         size_t columns, int64_t denominator, int8_t *scratch, int64_t *out);
 

@@ -15,8 +15,9 @@
 #include "geometry.h"
 
 #define WEIGHT_DIGITS 8
-#define BLOCKS 12 /* 768 coordinates: more, and memory is read in too many places at a time; fewer, and sums across lanes cost more */
+#define BLOCKS 32 /* 2048 coordinates: fewer, and sums across lanes cost more; their digits are 12 KB of the L1 cache */
 #define RUN (BLOCKS * BYZ_LANES)
+#define HALF_BITS 23 /* of a point's 46: products of halves fit 64 bits, and a vector instruction */
 
 typedef unsigned __int128 wide_t;
 
@@ -116,7 +117,7 @@ static int64_t nearest(double x)
 static wide_t digits_of(const double *center, size_t from, size_t to, size_t width, double scale,
                         int8_t digits[BYZ_DIGITS][RUN])
 {
-    wide_t square = 0;
+    int64_t upper = 0, middle = 0, lower = 0; /* of 2048 products of 23 bits: below 2^58 */
     for (size_t first = 0; first < width; first += BYZ_LANES) {
         int64_t c[BYZ_LANES] = {0};
         for (size_t j = first > from ? first : from; j < smaller(first + BYZ_LANES, to); j++) {
@@ -128,20 +129,21 @@ static wide_t digits_of(const double *center, size_t from, size_t to, size_t wid
             }
         }
         for (size_t j = 0; j < BYZ_LANES; j++) {
-            const uint64_t size = (uint64_t)(c[j] < 0 ? -c[j] : c[j]);
-            square += (wide_t)size * size;
+            const int32_t high = (int32_t)(c[j] >> HALF_BITS), low = (int32_t)(c[j] & ((1 << HALF_BITS) - 1));
+            upper += (int64_t)high * high;
+            middle += (int64_t)high * low;
+            lower += (int64_t)low * low;
         }
     }
-    return square;
+    return ((wide_t)upper << (2 * HALF_BITS)) + ((wide_t)(__int128)middle << (HALF_BITS + 1)) + (wide_t)lower;
 }
 
-/* The blocks after these, on their way while these are worked: a block's rows lie together, which is not the order of use. */
-static void prefetch(const int8_t *const b[BYZ_DOT_COLUMNS], size_t block, size_t blocks)
+/* The share of rows i .. i + 3 in the blocks after these, on its way while these are worked; in the order of memory, which in tiles
+ * is not that of use. */
+static void prefetch(const int8_t *next, size_t i, size_t blocks)
 {
-    for (size_t k = 0; k < blocks; k++) {
-        for (size_t t = 0; t < BYZ_DOT_COLUMNS; t++) {
-            __builtin_prefetch(b[t] + (blocks + k) * block, 0, 1);
-        }
+    for (size_t k = 0; k < BYZ_DOT_COLUMNS * blocks; k++) {
+        __builtin_prefetch(next + (i * blocks + k) * BYZ_LANES, 0, 2);
     }
 }
 
@@ -158,7 +160,7 @@ static void multiply(const int8_t *codes, size_t row, size_t block, size_t n, si
         for (size_t t = 0; t < BYZ_DOT_COLUMNS; t++) {
             b[t] = codes + smaller(i + t, n - 1) * row;
         }
-        prefetch(b, block, blocks);
+        prefetch(codes + blocks * block, i, blocks);
         byz_dot(a, BYZ_LANES, b, block, blocks, sums);
         for (int l = 0; l < BYZ_DIGITS; l++) {
             for (int t = 0; t < BYZ_DOT_COLUMNS; t++) {

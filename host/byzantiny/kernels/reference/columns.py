@@ -77,6 +77,16 @@ def nearest_sum(
     return np.asarray(ranked[:kept].sum(axis=0) + np.where(moves, coming - leaving, 0).sum(axis=0))
 
 
+def nearest_to_median_sum(stored: NDArray[np.int8], d: int, f: int) -> NDArray[np.int64]:
+    """Return `nearest_sum` around the median, int64 (d,).
+
+    >>> from byzantiny import kernels
+    >>> nearest_to_median_sum(kernels.to_tiles(np.array([[1], [4], [7], [9]], dtype=np.int8)), 1, 2).tolist()
+    [11]
+    """
+    return nearest_sum(stored, d, f, median(stored, d).astype(np.int64), 2)
+
+
 def median_counts(stored: NDArray[np.int8], d: int) -> NDArray[np.int64]:
     """Return the two middle values of every coordinate and the counts around them, int64 (6, d).
 

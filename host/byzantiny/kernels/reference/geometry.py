@@ -86,6 +86,24 @@ def subset_means(
     return means
 
 
+def subset_mean_blocks(
+    members: NDArray[np.bool_],
+    counts: NDArray[np.float64],
+    stored: NDArray[np.int8],
+    columns: tuple[int, int],
+    width: int,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield `subset_means` of columns from .. to - 1, `width` at a time, in their order.
+
+    >>> members = np.array([[True, False], [True, True]])
+    >>> codes = np.array([[3] * 70, [1] * 70], dtype=np.int8)
+    >>> [means.shape for means in subset_mean_blocks(members, np.array([1.0, 2.0]), codes, (0, 70), 64)]
+    [(2, 64), (2, 6)]
+    """
+    for start in range(*columns, width):
+        yield subset_means(members, counts, stored, start, min(start + width, columns[1]))
+
+
 def weighted_sum(stored: NDArray[np.int8], weights: NDArray[np.int64], d: int) -> NDArray[np.int64]:
     """Return `sum_i weights_i x_i`, int64 (d,), for weights from 0 whose sum is below 2^56, so that int64 holds it.
 
