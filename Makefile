@@ -94,11 +94,11 @@ trainers: $(VENV)/.test  ## the tables of docs/training.md: every trainer, centr
 	@$(BIN)/python benchmarks/study_trainers.py $(ARGS)
 
 pictures: $(VENV)/.demo  ## draw the pictures of docs/robustness.md, docs/data.md and of the rules' pages again
-	@$(BIN)/byzantiny partition experiments/hard.toml --set 'clients=[{count=12}]' --set round.cohort=0 --arm median-clean --out docs/pictures/partition.png
 	@$(BIN)/byzantiny phase --out docs/pictures/phase-saturate.png
 	@$(BIN)/byzantiny phase --attack sign-flip --out docs/pictures/phase-sign-flip.png
 	@$(BIN)/byzantiny bias mean median trimmed-mean krum multi-krum nnm+trimmed-mean --out docs/pictures/max-bias.png
 	@$(BIN)/byzantiny breakdown --all --out docs/rules/breakdown
+	@$(BIN)/byzantiny partition experiments/partitions.toml --out docs/pictures/partitions.svg
 
 firmware: $(VENV)/.test  ## rebuild the native libraries and the Cortex-M images
 	@$(BIN)/byzantiny firmware build

@@ -102,11 +102,23 @@ def qemu() -> str:
 
 
 @pytest.fixture(scope="session")
-def formats() -> Any:
-    """Writers of small files in the real formats (real_formats.py)."""
-    spec = importlib.util.spec_from_file_location("real_formats", Path(__file__).parent / "real_formats.py")
+def data_makers() -> Mapping[str, Callable[..., Path]]:
+    """What writes a small data set of a task in its real format, by the task's name (own_data.py)."""
+    spec = importlib.util.spec_from_file_location("own_data", Path(__file__).parent / "own_data.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    makers: Mapping[str, Callable[..., Path]] = module.MAKERS
+    return makers
+
+
+@pytest.fixture
+def own_data(tmp_path: Path, data_makers: Mapping[str, Callable[..., Path]]) -> Callable[..., Path]:
+    """Write a small data set of a task and return its path."""
+
+    def make(task: str, name: str = "data", **changes: Any) -> Path:
+        (tmp_path / name).mkdir()
+        return data_makers[task](tmp_path / name, **changes)
+
+    return make

@@ -242,10 +242,10 @@ class Manifest(_Record, frozen=True, kw_only=True):
     cores: int
     packages: dict[str, str]
     task: dict[str, str | int | float]
-    """name, train and test samples, dataset_sha256, partition, partition_sha256, network, parameters, layout_sha256, metric."""
-    data: dict[str, Any] = {}
-    """Where the data come from: `says`, `path`, `parameters`, and of every file in `sources` its `name`, `file_bytes`
-    and `sha256`."""
+    """name, train and test samples, dataset_sha256, partition, partition_sha256, network, parameters, layout_sha256,
+    metric."""
+    sources: list[dict[str, str | int]] = []
+    """The user's files that the task was read from: name, file_bytes, sha256."""
     training: dict[str, str | int | float]
     grid: dict[str, bool | int] = {}
     evaluation: dict[str, Any] = {}

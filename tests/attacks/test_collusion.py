@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from byzantiny.attacks import ALIE, IPM, AttackContext, AttackError, AttackWarning, SignFlip, craft
-from byzantiny.attacks.alie import z_max
+from byzantiny.attacks.untargeted.alie import z_max
 
 X3 = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
 X7 = np.array(

@@ -30,7 +30,6 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[training]": config.Training,
     "[model]": config.Model,
     "[grid]": config.Grid,
-    "[data]": config.Data,
     "[partition]": config.Partition,
     "[round]": config.Round,
     "[[clients]]": config.ClientGroup,

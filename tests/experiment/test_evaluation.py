@@ -194,7 +194,7 @@ def test_an_interpreter_that_is_not_here_is_named_before_any_round(run, monkeypa
 class BadProbes(LabelFlip):
     """A third party's attack whose probes are of another task."""
 
-    def probes(self, x, y, classes, rng):
+    def probes(self, x, y, classes, rng, place=None):
         return np.zeros((2, 3), np.int8), np.array([0, 1])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
+import json
 import struct
 import zipfile
 from pathlib import Path
@@ -16,13 +16,29 @@ from hypothesis import strategies as st
 from byzantiny_models.errors import DatasetError
 from byzantiny_models.readers import parse_idx, read_idx_set, read_leaf, read_recordings, read_uci_har
 from byzantiny_models.readers.folder import Folder
+from byzantiny_models.readers.uci_har import CHANNELS
 
-_spec = importlib.util.spec_from_file_location("real_formats", Path(__file__).parents[1] / "real_formats.py")
-real_formats = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(real_formats)
-idx, mnist_like, har, leaf, recordings = (
-    getattr(real_formats, name) for name in ("idx", "mnist_like", "har", "leaf", "recordings")
-)
+
+def idx(values):
+    kinds = {"uint8": 8, "int8": 9, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
+    values = np.asarray(values)
+    big = values.astype(values.dtype.newbyteorder(">"))
+    return (
+        struct.pack(f">BBBB{values.ndim}I", 0, 0, kinds[values.dtype.name], values.ndim, *values.shape) + big.tobytes()
+    )
+
+
+def mnist_like(folder: Path, prefix="", suffix="", test="t10k"):
+    rng = np.random.default_rng(0)
+    sets = {}
+    for part, n in (("train", 7), (test, 4)):
+        images = rng.integers(0, 256, (n, 28, 28)).astype(np.uint8)
+        labels = np.arange(n).astype(np.uint8) % 5
+        for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+            data = idx(values)
+            (folder / f"{prefix}{part}-{kind}-ubyte{suffix}").write_bytes(gzip.compress(data) if suffix else data)
+        sets[part] = images, labels
+    return sets
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "float32", "float64"])
@@ -118,6 +134,23 @@ def test_a_set_whose_files_disagree_is_refused(tmp_path, change, said):
     assert str(tmp_path) in str(error.value)
 
 
+def har(folder: Path, subjects=(1, 3), test_subjects=(2,)):
+    rng = np.random.default_rng(1)
+    for part, people in (("train", subjects), ("test", test_subjects)):
+        n = 2 * len(people)
+        (folder / part / "Inertial Signals").mkdir(parents=True)
+        lines = rng.uniform(-1, 1, (n, 561))
+        rows = "".join("  " + " ".join(f"{value: .7e}" for value in line) + "\n" for line in lines)
+        (folder / part / f"X_{part}.txt").write_text(rows)
+        (folder / part / f"y_{part}.txt").write_text("".join(f"{1 + i % 6}\n" for i in range(n)))
+        (folder / part / f"subject_{part}.txt").write_text("".join(f"{s}\n{s}\n" for s in people))
+        for c, channel in enumerate(CHANNELS):
+            signal = np.full((n, 128), c, dtype=float) + np.arange(n)[:, None] / 10
+            text = "".join(" " + " ".join(f"{v:.6e}" for v in row) + "\n" for row in signal)
+            (folder / part / "Inertial Signals" / f"{channel}_{part}.txt").write_text(text)
+    return lines
+
+
 def test_uci_har_gives_features_or_raw_windows_by_person(tmp_path):
     har(tmp_path / "UCI HAR Dataset")
     train, test = read_uci_har(tmp_path)
@@ -151,6 +184,16 @@ def test_uci_har_files_that_disagree_are_refused(tmp_path, file, text, said):
         read_uci_har(tmp_path)
     assert said in str(error.value)
     assert file in str(error.value) or "train" in str(error.value)
+
+
+def leaf(folder: Path, users, part="train", name="all_data_0.json"):
+    (folder / part).mkdir(parents=True, exist_ok=True)
+    table = {
+        "users": list(users),
+        "num_samples": [len(y) for _, y in users.values()],
+        "user_data": {user: {"x": x, "y": y} for user, (x, y) in users.items()},
+    }
+    (folder / part / name).write_text(json.dumps(table))
 
 
 def test_leaf_gives_the_samples_of_every_writer_whatever_the_order_of_the_files(tmp_path):
@@ -197,6 +240,14 @@ def test_a_writer_in_two_files_is_refused(tmp_path):
         leaf(tmp_path, {"w": ([[1.0]], [0])}, name=name)
     with pytest.raises(DatasetError, match="'w' has samples in another file"):
         read_leaf(tmp_path, shape=(1,))
+
+
+def recordings(folder: Path, index=None):
+    (folder / "a").mkdir(parents=True, exist_ok=True)
+    for name, length in (("1", 5), ("2", 4)):
+        rows = "".join(f"{i},{-i}\n" for i in range(length))
+        (folder / "a" / f"{name}.csv").write_text("ax,ay\n" + rows)
+    (folder / "recordings.csv").write_text(index or "file,device,label\na/1.csv,board-1,wave\na/2.csv,board-2,rest\n")
 
 
 def test_recordings_are_cut_into_windows_by_device_with_labels_by_name(tmp_path):

@@ -14,7 +14,7 @@ from byzantiny.cli import listing, model, robustness
 from byzantiny.cli.partition import show_partition
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
 from byzantiny.experiment import provenance
-from byzantiny.experiment.config import ConfigError, load_experiment
+from byzantiny.experiment.config import ConfigError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables and progress.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that receives the run directory.")]
@@ -41,10 +41,10 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     for command in (demo, run, resume, report, reproduce):
         app.command()(command)
-    app.command()(partition)
     app.command("phase")(robustness.phase_)
     for study in (robustness.bias, robustness.kappa, robustness.breakdown):
         app.command()(study)
+    app.command()(partition)
     app.command("list")(list_)
     app.command("ls", hidden=True)(list_)
     app.command()(doctor)
@@ -109,15 +109,19 @@ def reproduce(run: Run, json: Json = False) -> None:
 
 def partition(
     experiment: File,
+    arm: Annotated[
+        str | None, typer.Option("--arm", help="This arm alone; default: every different partition.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="One of the experiment's seeds; default: its first.")
+    ] = None,
     settings: Settings = None,
-    arm: Annotated[str | None, typer.Option("--arm", help="Of this arm; default: the first.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="With this seed; default: the first.")] = None,
     json: Json = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Draw it: a .svg, .png or .html file.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the picture: .svg, .png or .html.")] = None,
 ) -> None:
-    """Show who holds what in an experiment, clients by classes, without running it."""
-    loaded = load_experiment(experiment, parse_settings(settings or []))
-    show_partition(loaded, arm=arm, seed=seed, json=json, out=out)
+    """Show who would hold which samples: clients by classes, with sizes; nothing is run."""
+    overrides = parse_settings(settings or [])
+    show_partition(experiment, arm=arm, seed=seed, overrides=overrides, json=json, out=out)
 
 
 def list_(

@@ -24,8 +24,9 @@ from byzantiny.preaggregators import load_preaggregators
 from byzantiny.screening import load_screening
 from byzantiny.suggest import unknown_name
 from byzantiny.updates.rules import PROPERTIES, STREAMS, Bound, Kappa
+from byzantiny_models.metrics import TITLES
 from byzantiny_models.networks import NETWORKS
-from byzantiny_models.tasks import TaskSource, load_tasks
+from byzantiny_models.tasks import load_tasks
 from byzantiny_models.trainers import TRAINERS
 from byzantiny_models.trainers.base import TrainerInfo
 
@@ -177,17 +178,21 @@ def _trainer(info: TrainerInfo) -> Row:
     return row
 
 
-def _task(source: TaskSource) -> Row:
-    """Return the card of a task, and the parameters that `[data] params` may give.
-
-    >>> from byzantiny_models.tasks import TASKS
-    >>> row = _task(TASKS["mnist"])
-    >>> row["networks"], row["metric"], row["parameters"]
-    (['cnn-28x28'], 'accuracy', [])
-    """
-    row = {field.name: _plain(getattr(source.info, field.name)) for field in dataclasses.fields(source.info)}
-    parameters = [_parameter(parameter, source.load) for parameter in source.parameters.values()]
-    return {**row, "parameters": parameters}
+def _tasks() -> Rows:
+    """The cards of the tasks; none is loaded, so what is not installed or not there is no obstacle."""
+    return [
+        {
+            "name": source.name,
+            "data": source.data,
+            "samples": source.samples,
+            "features": source.features,
+            "network": source.network,
+            "metric": TITLES[source.metric],
+            "partition_key": source.key or "none",
+            "needs": ", ".join(filter(None, [source.files and f"`data`: {source.files}", source.needs])) or "nothing",
+        }
+        for source in load_tasks().values()
+    ]
 
 
 KINDS: dict[str, Callable[[], Rows]] = {
@@ -195,7 +200,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "preaggregators": lambda: _cards(load_preaggregators()),
     "screening": lambda: _cards(load_screening()),
     "attacks": lambda: _cards(load_attacks()),
-    "tasks": lambda: [_task(source) for source in load_tasks().values()],
+    "tasks": _tasks,
     "networks": _networks,
     "trainers": _trainers,
     "bodies": lambda: [{"name": name} for name in body_names()],

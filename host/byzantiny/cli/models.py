@@ -26,11 +26,11 @@ from byzantiny_models.deploy.pretrained import read_pretrained
 from byzantiny_models.deploy.ptq import BitsRow, bits_table
 from byzantiny_models.deploy.qat import train_quantized
 from byzantiny_models.deploy.runtimes import opened
-from byzantiny_models.deploy.scoring import task_score
 from byzantiny_models.inference import forward
+from byzantiny_models.metrics import score
 from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.starts import MOST_BYTES, pack_start, read_start
-from byzantiny_models.tasks import Task, load_task, load_tasks
+from byzantiny_models.tasks import Task, load_tasks
 
 CHECKED_SAMPLES = 1000
 """Of the test set, that an export must answer before it is written; and 200 random ones."""
@@ -95,10 +95,10 @@ class ImportedModel:
 
 def known_task(name: str) -> Task:
     """Return a task. Raises ConfigError naming the nearest, MissingDependencyError."""
-    zoo = load_tasks()
-    if name not in zoo:
-        raise ConfigError(unknown_name("task", name, zoo))
-    return load_task(name)
+    tasks = load_tasks()
+    if name not in tasks:
+        raise ConfigError(unknown_name("task", name, tasks))
+    return tasks[name]()
 
 
 def open_source(
@@ -139,7 +139,7 @@ def open_source(
 def metric_of(source: Source) -> Score:
     """Return the worth of a model's integers on its task."""
     outputs = forward(source.network, source.model, source.task.test_x)
-    return Score("accuracy", task_score(source.task, outputs))
+    return Score(source.task.metric, score(source.task, outputs))
 
 
 def export_source(
@@ -181,8 +181,8 @@ def import_model(file: Path, task: str, *, input_scale: float, per_channel: bool
     network = loaded.network.whole
     read = read_pretrained(file, loaded, input_scale=input_scale, per_channel=per_channel, python=python)
     model = read.on_the_grid(loaded)
-    before = Score("accuracy", task_score(loaded, read.outputs))
-    after = Score("accuracy", task_score(loaded, forward(network, model, loaded.test_x)))
+    before = Score(loaded.metric, score(loaded, read.outputs))
+    after = Score(loaded.metric, score(loaded, forward(network, model, loaded.test_x)))
     told = {
         "source": file.name, "source_sha256": read.sha256, "kind": read.kind, "task": loaded.name,
         "input_scale": input_scale, "metric": before.title, "before": before.value, "after": after.value,
@@ -214,7 +214,7 @@ def bits_rows(
     network, task = source.network, source.task
 
     def measure(outputs: NDArray[Any]) -> float:
-        return task_score(task, outputs)
+        return score(task, outputs)
 
     with opened() as (session, _):
         plain = bits_table(network, source.model, task.test_x, measure, found, session.run, bits)
@@ -234,7 +234,7 @@ def bits_record(source: Source, rows: list[tuple[str, BitsRow]]) -> dict[str, An
         "schema": "byzantiny.quantize/1",
         "source": source.record,
         "network": source.network.name,
-        "metric": "accuracy",
+        "metric": source.task.metric,
         "rows": [{"training": training, **asdict(row)} for training, row in rows],
     }
 

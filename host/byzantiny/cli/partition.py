@@ -1,102 +1,93 @@
-"""`byzantiny partition`: who holds what in an experiment, as a table and a picture, before anything is run."""
+"""`byzantiny partition`: who would hold what, as a table in the terminal and as a picture, before anything runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from byzantiny.charts.shares import shares_chart
+from byzantiny.charts.partition import MOST_DRAWN, Panel, Row, partition_chart
 from byzantiny.charts.style import Spec, Theme
-from byzantiny.cli.encoding import carried
 from byzantiny.cli.study import finish, say_where, study
-from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
-from byzantiny.experiment.data import load_data
-from byzantiny.experiment.shares import Shares, find_shares
-from byzantiny.report.text import printable
-from byzantiny.suggest import unknown_name
+from byzantiny.experiment.config import ConfigError, load_experiment
+from byzantiny.experiment.data import open_task
+from byzantiny.experiment.holdings import Division, Holding, divisions, record
+from byzantiny_models.drift import UNIT
+from byzantiny_models.tasks import load_tasks
 
-MOST_ROWS = 40
-"""Clients in the terminal's table; a larger fleet is in the object of --json."""
+MOST_COLUMNS = 12
+"""Classes that a terminal has room for; of more, the row says how many a client has."""
+MOST_ROWS = 48
+"""Clients that the table names; of more, the smallest and the largest are told."""
 
 
-def show_partition(experiment: Experiment, *, arm: str | None, seed: int | None, json: bool, out: Path | None) -> None:
-    """Print who holds what, and draw it if a file is named. Raises ConfigError, PartitionError and RobustnessError."""
-    run = _arm(experiment, arm)
-    chosen = run.seeds[0] if seed is None else seed
+def show_partition(
+    path: Path, *, arm: str | None, seed: int | None, overrides: Mapping[str, Any], json: bool, out: Path | None
+) -> None:
+    """Print who holds what in an experiment, and draw it where `out` is given. Raises ConfigError and PartitionError."""
+    experiment = load_experiment(path, overrides)
     with study("partition", json=json, out=out):
-        shares = find_shares(run, chosen, load_data(run))
+        task = open_task(experiment)
+        found = divisions(experiment, task, arm=arm, seed=seed)
+    if out is not None and len(found[0].clients) > MOST_DRAWN:
+        raise ConfigError(
+            f"--out {out}: {len(found[0].clients)} clients; a picture shows at most {MOST_DRAWN}, --json has them all"
+        )
+    chosen = experiment.base.seeds[0] if seed is None else seed
+    title = f"{task.name}: who holds what"
+    subtitle = f"{len(task.train_y):,} training samples, {len(found[0].clients)} clients, seed {chosen}"
+    key = load_tasks()[task.name].key
+    panels = [Panel(each.title, tuple(_row(holding, key) for holding in each.clients)) for each in found]
 
     def chart(theme: Theme) -> Spec:
-        return shares_chart(shares, theme)
+        return partition_chart(panels, task.class_names, title, subtitle, theme)
 
-    console = finish(json, shares.record(), out, chart, "Who holds what")
-    if console is not None:
-        print_shares(shares, console)
-        say_where(console, out)
-
-
-def _arm(experiment: Experiment, name: str | None) -> RunConfig:
-    if name is None:
-        return experiment.base
-    if name not in experiment.arms:
-        raise ConfigError(unknown_name("arm", name, experiment.arms))
-    return experiment.arms[name]
+    console = finish(json, record(experiment, task, chosen, found), out, chart, title)
+    if console is None:
+        return
+    console.print(Text(f"{title}; {subtitle}", style="bold"), soft_wrap=True)
+    for division in found:
+        _print(division, task.class_names, key, console)
+    say_where(console, out)
 
 
-def print_shares(shares: Shares, console: Console) -> None:
-    """Print a row a client: a column a class where they fit, else how many classes there are and the largest one's share."""
-    console.print(Text(shares.sentence, style="bold"), soft_wrap=True)
-    console.print(shares_table(shares, width=console.width, encoding=console.encoding))
-    left_out = len(shares.clients) - MOST_ROWS
-    if left_out > 0:
-        console.print(Text(f"and {left_out} more clients; --json has all", style="dim"), soft_wrap=True)
-    if shares.byzantine:
-        console.print(Text("*: Byzantine", style="dim"), soft_wrap=True)
+def note(holding: Holding, key: str = "") -> str:
+    """Return what else is to be said of a client's samples: through which sensor, or from how many devices (or writers ..).
+
+    >>> from byzantiny_models.drift import Drift
+    >>> note(Holding("dev-01", 9, (9,), 2, None), "writer"), note(Holding("dev-01", 9, (9,), 2, Drift(-3, 8)), "device")
+    ('2 writers', 'gain 72/64, bias -3')
+    """
+    if holding.drift is not None:
+        return f"gain {UNIT + holding.drift.gain_64ths}/{UNIT}, bias {holding.drift.bias_steps:+d}"
+    return "" if holding.keys is None else f"{holding.keys} {key}{'' if holding.keys == 1 else 's'}"
 
 
-def shares_table(shares: Shares, *, width: int, encoding: str = "utf-8") -> Table:
-    """The table of at most MOST_ROWS clients, no wider than `width` where that can be."""
-    shown = range(min(len(shares.clients), MOST_ROWS))
-    headers, columns = (
-        ["client", "samples"],
-        [
-            [shares.clients[i] + ("*" if shares.clients[i] in shares.byzantine else "") for i in shown],
-            [str(int(shares.samples[i])) for i in shown],
-        ],
-    )
-    if shares.keys is not None:
-        headers.append("keys")
-        columns.append([str(shares.keys[i]) for i in shown])
-    if shares.drifts:
-        drifts = [shares.drifts[shares.clients[i]] for i in shown]
-        headers += ["bias", "gain/128"]
-        columns += [[f"{one.bias_steps:+d}" for one in drifts], [str(128 + one.gain_128ths) for one in drifts]]
-    classes = [
-        (printable(name, 12), [str(int(shares.counts[i, c])) for i in shown]) for c, name in enumerate(shares.classes)
-    ]
-    used = sum(2 + _widest(header, column) for header, column in zip(headers, columns, strict=True))
-    if used + sum(2 + _widest(name, column) for name, column in classes) <= width:
-        headers += [name for name, _ in classes]
-        columns += [column for _, column in classes]
-    else:
-        headers += ["classes", "largest"]
-        columns += [[str(int((shares.counts[i] > 0).sum())) for i in shown], [_largest(shares, i) for i in shown]]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for number, header in enumerate(headers):
-        table.add_column(Text(carried(header, encoding)), justify="right" if number else "left", no_wrap=True)
-    for row in zip(*columns, strict=True):
-        table.add_row(*(Text(carried(cell, encoding)) for cell in row))
-    return table
+def _row(holding: Holding, key: str) -> Row:
+    return Row(holding.client_id, holding.counts, holding.samples, note(holding, key))
 
 
-def _largest(shares: Shares, i: int) -> str:
-    c, n = int(shares.counts[i].argmax()), int(shares.samples[i])
-    return f"{printable(shares.classes[c], 18)} {100 * int(shares.counts[i, c]) / max(1, n):.0f} %"
-
-
-def _widest(header: str, column: list[str]) -> int:
-    return max(cell_len(header), *map(cell_len, column))
+def _print(division: Division, names: Sequence[str], key: str, console: Console) -> None:
+    console.print()
+    console.print(Text(f"{division.title}  ({', '.join(division.arms)})", style="bold"), soft_wrap=True)
+    wide = len(names) > MOST_COLUMNS
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("client")
+    table.add_column("samples", justify="right")
+    for name in ["classes"] if wide else names:
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    table.add_column("")
+    for holding in division.clients[:MOST_ROWS]:
+        held = sum(count > 0 for count in holding.counts)
+        cells = [f"{held} of {len(holding.counts)}"] if wide else [str(count or "·") for count in holding.counts]
+        table.add_row(holding.client_id, str(holding.samples), *cells, Text(note(holding, key), style="dim"))
+    console.print(table)
+    left = len(division.clients) - MOST_ROWS
+    if left > 0:
+        sizes = [holding.samples for holding in division.clients]
+        said = f"and {left} more; {min(sizes)} to {max(sizes)} samples a client (--json has all)"
+        console.print(Text(said, style="dim"), soft_wrap=True)

@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from byzantiny.attacks import load_attacks
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
+from byzantiny.experiment.shares import Share, hash_shares, share_out
 from byzantiny.suggest import unknown_name
-from byzantiny_models import datasets, partitions
-from byzantiny_models.drift import Drift, draw_drift
+from byzantiny_models import datasets
 from byzantiny_models.rng import Stream, rng_for
 from byzantiny_models.tasks import Task
 
@@ -31,8 +27,8 @@ class Role:
     dataset: bytes
     samples: int
     byzantine: bool
-    share: npt.NDArray[np.int64]
-    """Its training samples' indices, as dealt: before an attack touched them."""
+    share: Share
+    """Its training samples, as dealt and as its device shows them: before an attack touched them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +39,6 @@ class Cast:
     attack: Any
     poisons_data: bool
     partition_sha256: str
-    task: Task
-    """As these clients' sensors show it: the training samples of each with its drift."""
 
     @property
     def byzantine(self) -> list[str]:
@@ -55,20 +49,19 @@ class Cast:
 def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
     """Give every client its data and its part. Raises ConfigError."""
     members = run.members()
-    shares = split(run, seed, task)
-    drifts = draw_drifts(run, seed)
-    task = _drifted(task, dict(zip(run.client_ids(), shares, strict=True)), drifts)
+    shares = share_out(run, seed, task)
     attack = make_attack(run)
     liars = set(byzantine_ids(run, seed)) if attack is not None else set()
     poisons_data = attack is not None and hasattr(attack, "poison")
     roles = []
     for (client_id, group), share in zip(members, shares, strict=True):
-        x, y = task.train_x[share], task.train_y[share]
+        x, y = share.of(task)
         if poisons_data and client_id in liars:
             x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
-        blob = datasets.pack(x, y, task.network.classes)  # a device knows its network's classes, not the task's
-        roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars, share))
-    return Cast(tuple(roles), attack, poisons_data, _hash_shares(shares, list(drifts.values())), task)
+        blob = datasets.pack(x, y, task.network.classes)  # a task may have fewer labels than its network has outputs
+        secret = secret_of(seed, client_id)
+        roles.append(Role(client_id, group, secret, blob, len(y), client_id in liars, share))
+    return Cast(tuple(roles), attack, poisons_data, hash_shares(shares))
 
 
 def secret_of(seed: int, client_id: str) -> bytes:
@@ -117,56 +110,3 @@ def make_attack(run: RunConfig) -> Any:
             " holds, which acts from round 1; set it to 1"
         )
     return attack
-
-
-def split(run: RunConfig, seed: int, task: Task) -> list[npt.NDArray[np.int64]]:
-    """Return the training samples of every client, in the clients' order. Raises ConfigError and PartitionError."""
-    rng, y, how, n = rng_for(seed, Stream.PARTITION), task.train_y, run.partition, len(run.members())
-    match how.name:
-        case "iid" | "drift":
-            return partitions.iid(rng, y, n)
-        case "dirichlet":
-            return partitions.dirichlet(rng, y, n, how.alpha, how.min_samples)
-        case "shards":
-            return partitions.shards(rng, y, n, how.shards_per_client)
-        case "quantity":
-            return partitions.quantity(rng, y, n, how.alpha, how.min_samples)
-        case "gamma-similarity":
-            return partitions.gamma_similarity(rng, y, n, how.gamma)
-        case "natural":
-            if task.train_keys is None:
-                raise ConfigError(
-                    f'partition.name = "natural": nobody knows who recorded the samples of task {task.name}; choose another '
-                    "partition, or a task with a key (byzantiny list tasks)"
-                )
-            return partitions.natural(rng, task.train_keys, n)
-
-
-def draw_drifts(run: RunConfig, seed: int) -> dict[str, Drift]:
-    """Return every client's drift; none unless the partition is one. A client's does not depend on how many there are."""
-    how = run.partition
-    if how.name != "drift":
-        return {}
-    return {
-        client_id: draw_drift(rng_for(seed, Stream.PARTITION, client_id=client_id), how.bias_steps, how.gain_128ths)
-        for client_id in run.client_ids()
-    }
-
-
-def _drifted(task: Task, shares: Mapping[str, npt.NDArray[np.int64]], drifts: Mapping[str, Drift]) -> Task:
-    if not drifts:
-        return task
-    train_x = task.train_x.copy()
-    for client_id, share in shares.items():
-        train_x[share] = drifts[client_id](train_x[share])
-    return replace(task, train_x=train_x)
-
-
-def _hash_shares(shares: Sequence[npt.NDArray[np.int64]], drifts: Sequence[Drift]) -> str:
-    digest = hashlib.sha256()
-    for share in shares:
-        digest.update(struct.pack("<I", len(share)))
-        digest.update(np.ascontiguousarray(share, dtype="<i8").tobytes())
-    for drift in drifts:
-        digest.update(struct.pack("<ii", drift.bias_steps, drift.gain_128ths))
-    return digest.hexdigest()

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 import re
 import sys
 import types
@@ -32,7 +31,6 @@ from byzantiny.experiment.schema import (
     NAME,
     Attack,
     ClientGroup,
-    Data,
     Defence,
     Evaluation,
     Grid,
@@ -56,7 +54,6 @@ __all__ = [
     "Attack",
     "ClientGroup",
     "ConfigError",
-    "Data",
     "Defence",
     "Evaluation",
     "Experiment",
@@ -89,23 +86,18 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     def sha256(self) -> str:
         """Hash of the resolved table: two runs with the same hash are the same experiment.
 
-        Where the data lie does not count: the manifest has the hash of every file that was read.
+        Where the data lie is left out: what they are is pinned file by file in the manifest, and they may move.
         """
-        source = self.source
-        if "path" in source.get("data", {}):
-            source = {**source, "data": {key: value for key, value in source["data"].items() if key != "path"}}
-        return hashlib.sha256(msgspec.json.encode(source, order="deterministic")).hexdigest()
+        table = {key: value for key, value in self.source.items() if key != "data"}
+        return hashlib.sha256(msgspec.json.encode(table, order="deterministic")).hexdigest()
 
 
-_SHARED = ("name", "task", "network", "data", "seeds", "clients", "mqtt", "rounds", "model")
+_SHARED = ("name", "task", "data", "seeds", "clients", "mqtt", "rounds", "model")
 """Keys an arm may not override: the arms of a run share its clients, its task, its seeds and its start."""
 
 
 def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
-    """Read and check an experiment file; `overrides` are dotted keys. Raises ConfigError.
-
-    `data.path` is relative to the file; given as an override, to the working directory.
-    """
+    """Read and check an experiment file; `overrides` are dotted keys. Raises ConfigError."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -116,15 +108,18 @@ def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    _place_data(table, path.parent)
     table.setdefault("name", re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-")[:40] or "experiment")
-    return parse_experiment(table, where=str(path), overrides=overrides)
+    return parse_experiment(table, where=str(path), overrides=overrides, folder=path.parent)
 
 
 def parse_experiment(
-    table: Mapping[str, Any], *, where: str = "experiment", overrides: Mapping[str, Any] | None = None
+    table: Mapping[str, Any],
+    *,
+    where: str = "experiment",
+    overrides: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> Experiment:
-    """Check an experiment given as a table.
+    """Check an experiment given as a table; its `data` is relative to `folder`, by default the working directory.
 
     >>> parse_experiment({"rounds": 3}).base.rounds
     3
@@ -136,7 +131,8 @@ def parse_experiment(
     base = copy.deepcopy(dict(table))
     for dotted, value in (overrides or {}).items():
         _set_dotted(base, dotted, value)
-    _place_data(base, Path())
+    if isinstance(base.get("data"), str):
+        base["data"] = str((folder or Path()).resolve() / base["data"])  # a run directory may be resumed from anywhere
     arms = base.pop("arms", {})
     if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
         raise ConfigError(f"{where}: `arms` must be a table of tables, e.g. [arms.median]")
@@ -152,17 +148,6 @@ def parse_experiment(
     for name, run in resolved.items():
         check_run(run, f"{where}: arms.{name}" if arms else where)
     return Experiment(arms=resolved, source={**base, "arms": arms})
-
-
-def _place_data(table: dict[str, Any], folder: Path) -> None:
-    """Make `data.path` absolute: a run is resumed from anywhere."""
-    data = table.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
-        try:
-            path = Path(data["path"]).expanduser()
-        except RuntimeError as error:
-            raise ConfigError(f"data.path = {data['path']!r}: {error}; write the folder out") from error
-        data["path"] = os.path.abspath(folder / path)  # noqa: PTH100 - resolve() would follow links
 
 
 def _set_dotted(table: dict[str, Any], dotted: str, value: Any) -> None:

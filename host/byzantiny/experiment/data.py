@@ -1,32 +1,47 @@
-"""The data of an experiment: loaded by what it names, recorded so that a later run can be held to the same."""
+"""The task of an experiment: found by name, its files where the experiment says, the same ones the run began with."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from byzantiny.experiment.config import ConfigError, RunConfig
-from byzantiny.experiment.rundir import RunError
+from byzantiny.experiment.config import Experiment
+from byzantiny.experiment.errors import ConfigError
+from byzantiny.experiment.rundir import RunError, begun
 from byzantiny.records import Manifest
 from byzantiny.suggest import unknown_name
-from byzantiny_models.tasks import Task, load_task, load_tasks
+from byzantiny_models.tasks import Task, load_tasks
 
 
-def load_data(run: RunConfig) -> Task:
-    """Load the task that an experiment names, from its path and with its parameters.
+def open_task(experiment: Experiment) -> Task:
+    """Load the experiment's task.
 
     Raises:
-        ConfigError: an unknown task. ModelsError: a network, path or parameter that it cannot use, or files that are
-            not what it reads.
+        ConfigError: no task has that name. ModelsError: its data are missing, or not its own.
     """
-    zoo = load_tasks()
-    if run.task not in zoo:
-        raise ConfigError(unknown_name("task", run.task, zoo))
-    path = None if run.data.path is None else Path(run.data.path)
-    return load_task(run.task, run.network, path, run.data.params)
+    run, tasks = experiment.base, load_tasks()
+    if run.task not in tasks:
+        raise ConfigError(unknown_name("task", run.task, tasks))
+    return tasks[run.task](Path(run.data) if run.data else None)
+
+
+def reopen_task(experiment: Experiment, run_dir: Path) -> Task:
+    """Load the task of a run that began; its config is `experiment`.
+
+    Raises:
+        RunError: the run's data are not what it began with. ConfigError, ModelsError: as `open_task`.
+    """
+    manifest, task = begun(run_dir, experiment), open_task(experiment)
+    if manifest is not None:
+        require_same(manifest, task, run_dir)
+    return task
+
+
+def sources_of(task: Task) -> list[dict[str, str | int]]:
+    """Return the files a task was read from as the manifest pins them: name, size, SHA-256."""
+    return [{"name": s.name, "file_bytes": s.file_bytes, "sha256": s.sha256} for s in task.origin.sources]
 
 
 def dataset_sha256(task: Task) -> str:
@@ -38,45 +53,41 @@ def dataset_sha256(task: Task) -> str:
     return digest.hexdigest()
 
 
-def origin_record(run: RunConfig, task: Task) -> dict[str, Any]:
-    """Return where the data come from, as the manifest keeps it."""
-    origin = task.origin
-    return {
-        "says": origin.says,
-        "path": run.data.path,
-        "parameters": dict(origin.parameters),
-        "sources": [asdict(source) for source in origin.sources],
-    }
-
-
-def refuse_changed(before: Manifest, task: Task, run_dir: Path) -> None:
-    """Refuse to go on with data that are not those the run began with.
+def require_same(manifest: Manifest, task: Task, run_dir: Path) -> None:
+    """Raise unless the task's data are those a run began with: every file by name, then the samples made of them.
 
     Raises:
-        RunError: a file that changed, is missing or is new, by name; or samples that differ though no file does.
+        RunError: a file that changed, is missing or is new, or other samples, each by name.
     """
-    held = {str(source["name"]): str(source["sha256"]) for source in before.data.get("sources", [])}
-    now = {source.name: source.sha256 for source in task.origin.sources}
-    for name in sorted(held.keys() | now.keys()):
-        if held.get(name) != now.get(name):
+    began, now = _by_name(manifest.sources), _by_name(sources_of(task))
+    where = f"the data of {run_dir}, task {task.name}"
+    for name, source in now.items():
+        if name not in began:
+            raise RunError(f"{where}: {name!r} was not there when the run began; take it out, or start a new run")
+        if source != began[name]:
             raise RunError(
-                f"{name} of {before.data.get('path')} is not what {run_dir} began with: SHA-256 {_short(now.get(name))} now, "
-                f"{_short(held.get(name))} then; restore the file, or start a new run"
+                f"{where}: {name!r} has {_said(source)}, the run began with {_said(began[name])}; restore that file, or "
+                "start a new run"
             )
-    digest = before.task.get("dataset_sha256")
-    if digest != dataset_sha256(task):
+    missing = next((name for name in began if name not in now), None)
+    if missing is not None:
+        raise RunError(f"{where}: {missing!r} is no longer read; restore it ({_said(began[missing])})")
+    sha256 = dataset_sha256(task)
+    if sha256 != manifest.task["dataset_sha256"]:
         raise RunError(
-            f"the data of task {task.name} are not what {run_dir} began with (dataset_sha256 {_short(str(digest))} then, "
-            f"{_short(dataset_sha256(task))} now{_parameters(before.data, task)}); restore what changed, or start a new run"
+            f"{where}: the samples hash to {sha256[:16]}.., the run began with {str(manifest.task['dataset_sha256'])[:16]}..;"
+            f" run it with the packages it began with ({_packages(manifest)})"
         )
 
 
-def _short(sha256: str | None) -> str:
-    return "none" if sha256 is None else f"{sha256[:12]}.."
+def _by_name(sources: list[dict[str, str | int]]) -> dict[str, Mapping[str, Any]]:
+    return {str(source["name"]): source for source in sources}
 
 
-def _parameters(held: Mapping[str, Any], task: Task) -> str:
-    """What the origin says of itself that is no longer so."""
-    then, now = held.get("parameters", {}), dict(task.origin.parameters)
-    moved = [f"{key} {then[key]} then, {now[key]} now" for key in now if key in then and then[key] != now[key]]
-    return f"; {', '.join(moved)}" if moved else ""
+def _said(source: Mapping[str, Any]) -> str:
+    return f"{source['file_bytes']} bytes of SHA-256 {source['sha256'][:16]}.."
+
+
+def _packages(manifest: Manifest) -> str:
+    versions = {"byzantiny": manifest.version, **manifest.packages}
+    return ", ".join(f"{name} {versions[name]}" for name in ("byzantiny", "numpy", "scikit-learn") if name in versions)

@@ -18,7 +18,7 @@ from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
 from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.config import Experiment
-from byzantiny.experiment.data import load_data, refuse_changed
+from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
@@ -45,6 +45,8 @@ class Engine:
     command: tuple[str, ...] = ()
     cohorts: Mapping[tuple[str, int], Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
     """Replays: (arm, seed) -> round -> the clients whose updates were accepted."""
+    task: Task | None = None
+    """The experiment's task, where it is loaded already."""
 
     def run(self, experiment: Experiment, run_dir: Path) -> list[Final]:
         """Run whatever `run_dir` does not hold yet; its config must be this experiment's.
@@ -61,9 +63,9 @@ class Engine:
             ]
             if None not in held:
                 return [final for final in held if final is not None]
-        task = load_data(experiment.base)
+        task = open_task(experiment) if self.task is None else self.task
         if before is not None:
-            refuse_changed(before, task, run_dir)
+            require_same(before, task, run_dir)
         for arm, run in experiment.arms.items():
             check_pipeline(arm, run, check_training(arm, run, task).layout)
             make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from byzantiny.attacks import Measured
+from byzantiny.attacks import Measured, Place
 from byzantiny.experiment.cast import Cast, make_attack
 from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
 from byzantiny.records import AxisScore, Evaluated, LastEvaluation
@@ -84,7 +84,7 @@ def probes_of(run: RunConfig, seed: int, task: Task) -> Probes | None:
     if attack is None or not run.attack.byzantine or not isinstance(attack, Measured):
         return None
     rng = rng_for(seed, Stream.ATTACK, round_num=PROBES_ROUND)
-    offered = attack.probes(task.test_x, task.test_y, task.classes, rng)
+    offered = attack.probes(task.test_x, task.test_y, task.classes, rng, Place(network=task.network))
     if offered is None:
         return None
     try:
@@ -138,9 +138,10 @@ class Evaluator:
     def _clients(self, model: Model) -> dict[str, float]:
         if not self.run.evaluation.per_client:
             return {}
-        return client_scores(
-            self.cast.task, self.network, model, {role.client_id: role.share for role in self.cast.roles}
-        )
+        shares = {role.client_id: role.share for role in self.cast.roles}
+        held = {client_id: share.indices for client_id, share in shares.items()}
+        drifts = {client_id: share.drift for client_id, share in shares.items() if share.drift is not None}
+        return client_scores(self.task, self.network, model, held, drifts)
 
     def _last(self, model: Model, found: Evaluation, clients: dict[str, float]) -> LastEvaluation:
         return LastEvaluation(

@@ -14,7 +14,7 @@ from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
 from byzantiny.experiment.costs import network_costs
-from byzantiny.experiment.data import dataset_sha256, origin_record
+from byzantiny.experiment.data import dataset_sha256, sources_of
 from byzantiny.experiment.resolve import make_plan, network_of, stages_of
 from byzantiny.experiment.starting import PinnedStart
 from byzantiny.records import ArmInfo, Manifest
@@ -71,7 +71,7 @@ def describe(
             "layout_sha256": network.layout.sha256.hex(),
             **({} if start is None else start.described()),
         },
-        data=origin_record(base, task),
+        sources=sources_of(task),
         training=_training(experiment),
         grid=msgspec.to_builtins(base.grid),
         evaluation=msgspec.to_builtins(base.evaluation),

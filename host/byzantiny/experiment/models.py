@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Experiment
-from byzantiny.experiment.data import load_data
+from byzantiny.experiment.data import reopen_task
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.events import Listener
 from byzantiny.experiment.reproduce import replay
@@ -71,7 +71,7 @@ def load_run_model(
             f"{run_dir}: the model of {arm}, seed {seed}, round {wanted} has SHA-256 {found.hex()[:12]}, recorded is {kept}; "
             "see byzantiny reproduce"
         )
-    task = load_data(experiment.base)
+    task = reopen_task(experiment, run_dir)
     start = pin_start(experiment, run_dir, task.network, manifest)
     network = network_of(experiment.arms[arm], task, seed, None if start is None else start.start.model)
     model = network.merge(network.layout.unpack(blob))

@@ -17,7 +17,7 @@ from typing import Any
 from byzantiny.bodies.registry import body_names
 from byzantiny.experiment import rundir
 from byzantiny.experiment.config import Evaluation, Experiment, parse_experiment
-from byzantiny.experiment.data import load_data, refuse_changed
+from byzantiny.experiment.data import reopen_task
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Listener
 from byzantiny.experiment.starting import from_copy
@@ -64,9 +64,8 @@ class _Recorded:
 
 def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
     """Run again in a temporary directory and compare every closed round. Raises RunError and ConfigError."""
-    experiment = rundir.load_config(run_dir)
-    manifest = rundir.begun(run_dir, experiment)
-    experiment = from_copy(experiment, run_dir, manifest)
+    experiment = began = rundir.load_config(run_dir)
+    experiment = from_copy(experiment, run_dir, rundir.begun(run_dir, experiment))
     recorded = {
         (arm, seed): _read(rundir.arm_dir(run_dir, arm, seed))
         for seed in experiment.base.seeds
@@ -77,8 +76,7 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
         raise rundir.RunError(
             f"{run_dir} has no closed round to compare; go on with it first: byzantiny resume {run_dir}"
         )
-    if manifest is not None:
-        refuse_changed(manifest, load_data(experiment.base), run_dir)
+    task = reopen_task(began, run_dir)
     rounds = 0
     with tempfile.TemporaryDirectory(prefix="byzantiny-reproduce-") as folder:
         for (arm, seed), before in recorded.items():
@@ -87,7 +85,7 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
             measured = _evaluation(experiment.arms[arm].evaluation, before.arithmetic)
             again = _in_memory(experiment, arm, seed, len(before.rows), measured)
             path = rundir.create(Path(folder), f"{arm}-{seed}", again)
-            Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
+            Engine(listener, cohorts={(arm, seed): before.cohorts}, task=task).run(again, path)
             now = _read(rundir.arm_dir(path, arm, seed)).rows
             for round_num in sorted(now):
                 different = _difference(before.rows[round_num], now[round_num])
@@ -117,12 +115,13 @@ def replay(run_dir: Path, arm: str, seed: int, rounds: int, listener: Listener) 
     Raises RunError and ConfigError.
     """
     experiment = rundir.load_config(run_dir)
+    task = reopen_task(experiment, run_dir)
     experiment = from_copy(experiment, run_dir, rundir.begun(run_dir, experiment))
     before = _read(rundir.arm_dir(run_dir, arm, seed))
     with tempfile.TemporaryDirectory(prefix="byzantiny-replay-") as folder:
         again = _in_memory(experiment, arm, seed, rounds, _UNMEASURED)
         path = rundir.create(Path(folder), f"{arm}-{seed}", again)
-        Engine(listener, cohorts={(arm, seed): before.cohorts}).run(again, path)
+        Engine(listener, cohorts={(arm, seed): before.cohorts}, task=task).run(again, path)
         with Ledger.open(rundir.arm_dir(path, arm, seed) / rundir.LEDGER) as ledger:
             closed = ledger.last_closed()
     if closed is None or closed.round_num != rounds:

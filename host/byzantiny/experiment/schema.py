@@ -46,7 +46,7 @@ class Partition(_Table, frozen=True, kw_only=True):
     shards_per_client: Annotated[int, Meta(ge=1)] = 2
     gamma: Annotated[float, Meta(ge=0, le=1)] = 0.5
     bias_steps: Annotated[int, Meta(ge=0, le=127)] = 16
-    gain_128ths: Annotated[int, Meta(ge=0, le=127)] = 16
+    gain_64ths: Annotated[int, Meta(ge=0, le=63)] = 8
 
     def in_force(self) -> dict[str, str | int | float]:
         """Return the name and the parameters that this partition reads.
@@ -54,23 +54,16 @@ class Partition(_Table, frozen=True, kw_only=True):
         >>> Partition(name="shards").in_force()
         {'partition': 'shards', 'shards_per_client': 2}
         """
-        names = {
+        names: tuple[str, ...] = {
             "iid": (),
             "dirichlet": ("alpha",),
             "shards": ("shards_per_client",),
             "quantity": ("alpha",),
             "gamma-similarity": ("gamma",),
             "natural": (),
-            "drift": ("bias_steps", "gain_128ths"),
+            "drift": ("bias_steps", "gain_64ths"),
         }[self.name]
         return {"partition": self.name} | {name: getattr(self, name) for name in names}
-
-
-class Data(_Table, frozen=True, kw_only=True):
-    """Where a task's files are, and the task's own parameters."""
-
-    path: str | None = None
-    params: dict[str, Any] = {}
 
 
 class Round(_Table, frozen=True, kw_only=True):
@@ -164,8 +157,8 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     title: str = ""
     target: str = ""
     task: Name = "digits"
-    network: Name | None = None
-    """One of those on the task's card; None: the first."""
+    data: str | None = None
+    """Where the user's files are, for a task that reads some; relative to the experiment file's folder."""
     rounds: Annotated[int, Meta(ge=1)] = 40
     seeds: Annotated[list[Annotated[int, Meta(ge=0, le=(1 << 62))]], Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: [1]
@@ -174,7 +167,6 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     training: Training = Training()
     model: Model = Model()
     grid: Grid = Grid()
-    data: Data = Data()
     partition: Partition = Partition()
     round: Round = Round()
     clients: Annotated[list[ClientGroup], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [ClientGroup()])

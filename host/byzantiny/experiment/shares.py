@@ -1,97 +1,88 @@
-"""Who holds what: a partition as numbers, for a table or a picture, without running anything."""
+"""Who holds which samples, and through which sensor: the partition of one arm and seed, a pure function of both."""
 
 from __future__ import annotations
 
+import hashlib
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
-from byzantiny.experiment.cast import byzantine_ids, draw_drifts, split
 from byzantiny.experiment.config import RunConfig
-from byzantiny_models.drift import Drift
-from byzantiny_models.partitions import label_counts
-from byzantiny_models.tasks import Task
+from byzantiny_models import partitions
+from byzantiny_models.drift import Drift, draw_drift
+from byzantiny_models.errors import PartitionError
+from byzantiny_models.rng import Stream, rng_for
+from byzantiny_models.tasks import Task, load_tasks
 
 
-@dataclass(frozen=True, eq=False)
-class Shares:
-    """How many samples of each class every client holds, int64 (clients, classes), and what else is the client's own."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one client holds: training samples by their index, and its drift where the partition has one."""
 
-    task: str
-    network: str
-    seed: int
-    partition: dict[str, str | int | float]
-    clients: tuple[str, ...]
-    classes: tuple[str, ...]
-    counts: NDArray[np.int64]
-    byzantine: frozenset[str]
-    keys: tuple[int, ...] | None
-    """Persons, writers or devices that a client holds; None where nobody knows who recorded the samples."""
-    drifts: dict[str, Drift]
+    client_id: str
+    indices: npt.NDArray[np.int64]
+    drift: Drift | None = None
 
-    @property
-    def samples(self) -> NDArray[np.int64]:
-        """Samples of every client, int64 (clients,)."""
-        return np.asarray(self.counts.sum(axis=1), dtype=np.int64)
-
-    @property
-    def sentence(self) -> str:
-        """The partition in a line.
-
-        >>> shares = Shares("digits", "mlp", 1, {"partition": "shards", "shards_per_client": 2}, (), (), np.zeros((0, 10)),
-        ...     frozenset(), None, {})
-        >>> shares.sentence
-        'digits, seed 1: shards, shards per client 2'
-        """
-        name, *rest = self.partition.items()
-        given = [str(name[1]), *(f"{key.replace('_', ' ')} {value}" for key, value in rest)]
-        return f"{self.task}, seed {self.seed}: {', '.join(given)}"
-
-    def record(self) -> dict[str, Any]:
-        """Return the shares as plain data."""
-        rows = []
-        for i, client_id in enumerate(self.clients):
-            row: dict[str, Any] = {
-                "client_id": client_id,
-                "samples": int(self.samples[i]),
-                "counts": self.counts[i].tolist(),
-                "byzantine": client_id in self.byzantine,
-            }
-            if self.keys is not None:
-                row["keys"] = self.keys[i]
-            if client_id in self.drifts:
-                drift = self.drifts[client_id]
-                row |= {"bias_steps": drift.bias_steps, "gain_128ths": drift.gain_128ths}
-            rows.append(row)
-        return {
-            "schema": "byzantiny.partition/1",
-            "task": self.task,
-            "network": self.network,
-            "seed": self.seed,
-            **self.partition,
-            "classes": list(self.classes),
-            "clients": rows,
-        }
+    def of(self, task: Task) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
+        """Return the client's features, as its device shows them, and labels."""
+        x = task.train_x[self.indices]
+        return x if self.drift is None else self.drift(x), task.train_y[self.indices]
 
 
-def find_shares(run: RunConfig, seed: int, task: Task) -> Shares:
-    """Return who holds what in one arm with one seed. Raises ConfigError and PartitionError."""
-    parts = split(run, seed, task)
-    keys = None
-    if task.train_keys is not None:
-        names = np.asarray(task.train_keys)
-        keys = tuple(len(np.unique(names[part])) for part in parts)
-    return Shares(
-        task.name,
-        task.network.name,
-        seed,
-        run.partition.in_force(),
-        tuple(run.client_ids()),
-        task.class_names,
-        label_counts(parts, task.train_y, task.classes),
-        frozenset(byzantine_ids(run, seed)) if run.attack.name != "none" else frozenset(),
-        keys,
-        draw_drifts(run, seed),
-    )
+def share_out(run: RunConfig, seed: int, task: Task) -> tuple[Share, ...]:
+    """Split the training samples over the clients, in the order of the groups.
+
+    Raises:
+        PartitionError: a partition that this task or this number of clients makes impossible.
+    """
+    ids, how = run.client_ids(), run.partition
+    parts = _split(run, seed, task, len(ids))
+    if how.name != "drift":
+        return tuple(Share(client_id, part) for client_id, part in zip(ids, parts, strict=True))
+    # A client's drift hangs on its id and the seed alone: a fleet that grows changes no device that was there.
+    drifts = [
+        draw_drift(rng_for(seed, Stream.PARTITION, client_id=client_id), how.bias_steps, how.gain_64ths)
+        for client_id in ids
+    ]
+    return tuple(map(Share, ids, parts, drifts))
+
+
+def hash_shares(shares: Sequence[Share]) -> str:
+    """Return the hash of a partition: per client the number of samples, their indices, and its drift if there is one."""
+    digest = hashlib.sha256()
+    for share in shares:
+        digest.update(struct.pack("<I", len(share.indices)))
+        digest.update(np.ascontiguousarray(share.indices, dtype="<i8").tobytes())
+        if share.drift is not None:
+            digest.update(struct.pack("<hh", share.drift.bias_steps, share.drift.gain_64ths))
+    return digest.hexdigest()
+
+
+def _split(run: RunConfig, seed: int, task: Task, n: int) -> list[npt.NDArray[np.int64]]:
+    rng, y, how = rng_for(seed, Stream.PARTITION), task.train_y, run.partition
+    match how.name:
+        case "iid" | "drift":
+            return partitions.iid(rng, y, n)
+        case "dirichlet":
+            return partitions.dirichlet(rng, y, n, how.alpha, how.min_samples)
+        case "shards":
+            return partitions.shards(rng, y, n, how.shards_per_client)
+        case "quantity":
+            return partitions.quantity(rng, y, n, how.alpha, how.min_samples)
+        case "gamma-similarity":
+            return partitions.gamma_similarity(rng, y, n, how.gamma)
+        case "natural":
+            return partitions.natural(rng, _keys(task), n, how.min_samples)
+
+
+def _keys(task: Task) -> tuple[str, ...]:
+    if task.train_keys is None:
+        keyed = ", ".join(name for name, source in load_tasks().items() if source.key)
+        raise PartitionError(
+            f'partition.name = "natural": nobody says who recorded the samples of {task.name}; choose another partition, '
+            f"or a task with a key ({keyed})"
+        )
+    return task.train_keys

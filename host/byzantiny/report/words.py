@@ -16,7 +16,7 @@ NEARLY_EQUAL_ALPHA = 10.0
 NAIVE_ATTACKS = frozenset({"sign-flip", "gaussian", "label-flip", "zero", "random", "scale", "steer-grid"})
 """Attacks that look at nothing but the client's own update or data."""
 
-_PARTITION_KEYS = ("alpha", "shards_per_client", "gamma", "bias_steps", "gain_128ths")
+_PARTITION_KEYS = ("alpha", "shards_per_client", "gamma", "bias_steps", "gain_64ths")
 
 _TASK = (
     "One task ({}). On a task that any small network learns, many defences pass alike, "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from byzantiny_models.drift import Drift
 from byzantiny_models.inference import forward
 from byzantiny_models.networks import Network
 from byzantiny_models.tasks import Task
@@ -28,11 +29,13 @@ class Tails:
     worst: float
 
 
-def client_scores(task: Task, network: Network, model: ArrayLike, shares: Shares) -> dict[str, float]:
+def client_scores(
+    task: Task, network: Network, model: ArrayLike, shares: Shares, drifts: Mapping[str, Drift] | None = None
+) -> dict[str, float]:
     """Return the accuracy of the integer model on each client's own samples, by client, in their order.
 
-    Samples are those the client was given, before any attack touched them. Empty for a task whose outputs are no classes: one
-    client's data are one class there.
+    Samples are those the client was given, through its own sensor where it drifts, before any attack touched them. Empty
+    for a task whose outputs are no classes: one client's data are one class there.
 
     Raises:
         InvalidValueError: a model of another network, or indices beyond the training set.
@@ -49,7 +52,12 @@ def client_scores(task: Task, network: Network, model: ArrayLike, shares: Shares
     used = np.unique(np.concatenate([np.asarray(share) for share in shares.values()]))
     right = np.zeros(len(task.train_y), dtype=bool)
     right[used] = np.argmax(forward(network, model, task.train_x[used]), axis=1) == task.train_y[used]
-    return {client: float(right[share].mean()) for client, share in shares.items() if len(share)}
+    scores = {client: float(right[share].mean()) for client, share in shares.items() if len(share)}
+    for client, drift in (drifts or {}).items():
+        if client in scores:
+            shown = forward(network, model, drift(task.train_x[shares[client]]))
+            scores[client] = float((np.argmax(shown, axis=1) == task.train_y[shares[client]]).mean())
+    return scores
 
 
 def tails(scores: Mapping[str, float], without: Collection[str] = ()) -> Tails | None:
