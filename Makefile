@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oldest tensorflow check soak bench bench-peers bench-aggregation trainers pictures firmware docs clean apt
+.PHONY: help setup demo test oldest tensorflow check soak bench bench-peers bench-inprocess bench-aggregation matrix trainers pictures firmware docs clean apt
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ apt:  # what the tests use beyond Python, where this is a Debian system and we m
 	  { echo "installing mosquitto, qemu-system-arm, chromium and gcc"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mosquitto qemu-system-arm chromium gcc libc6-dev >/dev/null; } || \
 	  echo "some packages could not be installed; the tests that need them will say so"; \
 	fi
+
+matrix: $(VENV)/.demo  ## a small suite 1: attacks against defences, and the wire taken apart (minutes)
+	@$(BIN)/byzantiny sweep experiments/matrix.toml $(ARGS)
 
 test: apt $(VENV)/.test  ## the whole suite; what is absent is skipped with a sentence
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
@@ -85,6 +88,9 @@ bench-peers: $(PEERS)/.installed  ## set up .venv-peers: the libraries that benc
 	@$(PEERS)/bin/python -m pip list 2>/dev/null | grep -iE '^(byzantiny|flwr|byzfl|byzpy|torch|torchvision|numpy|scipy) '
 
 BENCH := $(if $(wildcard $(PEERS)/bin/python),$(PEERS)/.installed,$(VENV)/.demo)
+
+bench-inprocess: $(BENCH)  ## a client-round without frames, against Flower's simulation if it is set up
+	@$(dir $(BENCH))bin/python benchmarks/bench_inprocess.py $(ARGS)
 
 bench-aggregation: $(BENCH)  ## every rule against the peers, if they are set up, and against a plain read
 	@$(dir $(BENCH))bin/python benchmarks/aggregation.py $(ARGS)

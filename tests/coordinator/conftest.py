@@ -13,7 +13,17 @@ import pytest
 
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.numpy_body import NumpyBody
-from byzantiny.coordinator import ClientFacts, Coordinator, Link, Plan, Surroundings, VirtualClock
+from byzantiny.coordinator import (
+    NOBODY,
+    ClientFacts,
+    Coordinator,
+    Link,
+    Plan,
+    Surroundings,
+    Suspended,
+    VirtualClock,
+    Witness,
+)
 from byzantiny.federation import Federation, build_pipeline
 from byzantiny.fleet import Fleet, Member, Relay
 from byzantiny.ledger import Ledger
@@ -26,6 +36,7 @@ from byzantiny_models.networks import NETWORKS, initial_model
 NETWORK = NETWORKS["mlp-64-32-10"]
 LAYOUT = NETWORK.layout
 Frames = list[tuple[str, bytes]]
+__all__ = ["LAYOUT", "NETWORK", "Bench", "Suspended", "make_spec"]
 
 
 def make_spec(client_id: str, samples: int = 4, **changes: Any) -> DeviceSpec:
@@ -63,6 +74,7 @@ class Bench:
     extra: list[tuple[str, bytes]] = field(default_factory=list)
     """Frames to be delivered to the coordinator as if from a client, before the next ones."""
     fleet: Fleet | None = None
+    witness: Witness = NOBODY
 
     def spec(self, client_id: str) -> DeviceSpec:
         return self.specs.setdefault(client_id, make_spec(client_id))
@@ -110,6 +122,7 @@ class Bench:
             on_round=on_round,
             links={client_id: Link(max_payload=4096, rto_s=0.05) for client_id in self.ids},
             wake=lambda: fleet.next_due,
+            witness=self.witness,
             cohorts=self.cohorts,
         )
         return Coordinator(self.plan, LAYOUT, federation, surroundings)

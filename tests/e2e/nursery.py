@@ -27,7 +27,7 @@ from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Event, Notice
 from byzantiny.experiment.resolve import make_federation, make_plan
-from byzantiny.fleet import Fleet, FleetThread, Member, Relay, RelayPlan
+from byzantiny.fleet import AdversaryPlan, Fleet, FleetThread, Member, Relay
 from byzantiny.records import Evaluated
 from byzantiny.transport.mqtt import MqttTransport
 from byzantiny.transport.mqtt_fleet import MqttFleetLink
@@ -110,7 +110,7 @@ def fleet(order: dict[str, Any]) -> None:
     members = []
     for slot, (spec, role) in enumerate(zip(specs, cast.roles, strict=True)):
         jitter = np.random.default_rng(slot)
-        relay = Relay(spec, task.network.layout, RelayPlan(cast.attack), jitter) if role.byzantine else None
+        relay = Relay(spec, task.network.layout, AdversaryPlan(cast.attack), jitter) if role.byzantine else None
         members.append(Member(role.client_id, body, slot, relay))
     link = MqttFleetLink(order["broker"], FLEET, [spec.client_id for spec in specs])
     with ExitStack() as stack:

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from byzantiny.bodies import BodyError, DeviceSpec, load_body
+from byzantiny.bodies.batch import load_batch
 from byzantiny.cli.listing import KINDS
 from byzantiny.experiment.config import ConfigError, parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import ignore
+from byzantiny.experiment.inprocess import run_inprocess
 from byzantiny.experiment.models import load_run_model
 from byzantiny.experiment.reproduce import reproduce
-from byzantiny.experiment.resolve import check_training, network_of
+from byzantiny.experiment.resolve import check_training, scoped_task
+from byzantiny.experiment.wires import Wire, run_on
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_models import datasets
 from byzantiny_models.errors import TrainerError
@@ -93,33 +96,50 @@ def test_a_scope_gives_the_same_models_on_every_body(run, scope):
     assert len(set(reference)) == 2
 
 
-@pytest.mark.parametrize(("cell", "seed"), [("int8-only", 1), ("float32", 2), ("niti", 1), ("last-layer", 2)])
-def test_the_study_s_models_are_the_engine_s(run, cell, seed):
-    table = study().experiment("digits", "mlp-64-32-10", cell, rounds=2)
-    (network, model), = study().federate(table, [seed])  # fmt: skip
-    last = run(table | {"seeds": [seed]})
-    rows = last.rows(seed=seed)
-    assert rows[-1]["model_sha256"] == hashlib.sha256(network.layout.pack(model)).hexdigest()
+@pytest.mark.parametrize("cell", ["int8-only", "float32", "niti", "dfa", "last-layer"])
+def test_in_process_a_run_has_the_engine_s_models(run, cell):
+    table = study().experiment("digits", cell, rounds=2) | {"seeds": [2]}
+    rows = run_inprocess(parse_experiment(table).base, 2, load_task("digits")).rows
+    assert [row.model_sha256 for row in rows] == run(table).models(seed=2)
 
 
-def test_the_integer_trainer_is_within_a_point_of_the_float_control_in_a_federation():
-    # Few rounds and seeds: docs/training.md has the table; there 95.9 and 95.9 %.
+def test_in_process_a_scope_is_the_same_in_c(digits):
+    table = study().experiment("digits", "last-layer", rounds=2)
+    run, task = parse_experiment(table).base, load_task("digits")
+    runs = [run_inprocess(run, 1, task, batch=load_batch(name)) for name in ("numpy", "native")]
+    in_numpy, in_c = ([row.model_sha256 for row in each.rows] for each in runs)
+    assert in_numpy == in_c
+    assert runs[0].rows[-1].accuracy == runs[1].rows[-1].accuracy
+
+
+def test_a_wire_of_floats_takes_no_trainer(digits):
+    table = study().experiment("digits", "niti", rounds=1)
+    with pytest.raises(ConfigError, match="'niti'; leave one of them out"):
+        run_on(Wire(training="float"), parse_experiment(table).base, 1, load_task("digits"))
+
+
+def test_a_liar_may_train_a_part_too(run):
+    attack = {"name": "alie", "byzantine": 3}
+    table = NUMPY | {"attack": attack, "training": {"scope": "last-layer"}}
+    rows = run_inprocess(parse_experiment(table).base, 1, load_task("digits")).rows
+    assert [row.model_sha256 for row in rows] == run(table).models()
+
+
+def test_the_integer_trainer_is_near_the_float_control_in_a_federation(digits):
+    # Few rounds and seeds; docs/training.md has the table.
     module = study()
-    ours, control = (
-        module.measure("digits", "mlp-64-32-10", name, [1, 2], rounds=6) for name in ("int8-sr", "float32")
-    )
+    ours, control = (module.measure("digits", name, [1, 2], rounds=6) for name in ("int8-sr", "float32"))
     assert sum(ours.device) / 2 >= sum(control.own) / 2 - 1.5
     assert min(ours.device) >= 88
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("task", "network", "points"), [
-    ("digits", "mlp-64-32-10", 1), ("digits", "cnn-8x8", 1), ("imu-gestures", "conv1d-imu", 2),
-    ("machine-anomaly", "autoencoder-32", 2),
-])  # fmt: skip
-def test_five_seeds_of_the_integer_trainer_are_within_the_promised_points(task, network, points):
+@pytest.mark.parametrize(
+    ("task", "points"), [("digits", 1), ("digits-cnn", 1), ("imu-gestures", 2), ("machine-anomaly", 2)]
+)
+def test_five_seeds_of_the_integer_trainer_are_within_the_promised_points(task, points):
     module = study()
-    ours, control = (module.measure(task, network, name, [1, 2, 3, 4, 5]) for name in ("int8-sr", "float32"))
+    ours, control = (module.measure(task, name, [1, 2, 3, 4, 5]) for name in ("int8-sr", "float32"))
     assert sum(ours.device) / 5 >= max(sum(control.own), sum(control.device)) / 5 - points
 
 
@@ -142,19 +162,19 @@ def test_what_the_file_alone_says_is_wrong_is_refused_when_it_is_read(training, 
 
 
 @pytest.mark.parametrize(
-    ("training", "network", "said"),
+    ("training", "task", "said"),
     [
-        ({"trainer": "niti", "lr_shift": 9}, "mlp-64-32-10", "niti has no lr_shift 9: 4 .. 8"),
-        ({"trainer": "niti", "scope": "biases"}, "mlp-64-32-10", "niti trains whole networks"),
-        ({"trainer": "niti"}, "cnn-8x8", "niti does not train conv2d"),
-        ({"trainer": "dfa"}, "cnn-8x8", "dfa does not train conv2d"),
-        ({"scope": ["dense7/kernel"]}, "mlp-64-32-10", "choose at least one and not all of dense0/kernel"),
+        ({"trainer": "niti", "lr_shift": 9}, "digits", "niti has no lr_shift 9: 4 .. 8"),
+        ({"trainer": "niti", "scope": "biases"}, "digits", "niti trains whole networks"),
+        ({"trainer": "niti"}, "digits-cnn", "niti does not train conv2d"),
+        ({"trainer": "dfa"}, "digits-cnn", "dfa does not train conv2d"),
+        ({"scope": ["dense7/kernel"]}, "digits", "choose at least one and not all of dense0/kernel"),
     ],
 )
-def test_what_the_network_does_not_take_is_refused_before_the_first_round(tmp_path, digits, training, network, said):
-    experiment = parse_experiment(NUMPY | {"network": network, "training": training})
+def test_what_the_network_does_not_take_is_refused_before_the_first_round(tmp_path, digits, training, task, said):
+    experiment = parse_experiment(NUMPY | {"task": task, "training": training})
     with pytest.raises(ConfigError) as caught:
-        check_training("main", experiment.base, load_task("digits", network))
+        check_training("main", experiment.base, load_task(task))
     assert said in str(caught.value)
     with pytest.raises(ConfigError, match=r"arms\.main"):
         Engine(ignore).run(experiment, tmp_path / "run")
@@ -162,11 +182,12 @@ def test_what_the_network_does_not_take_is_refused_before_the_first_round(tmp_pa
 
 def test_the_frozen_part_is_that_of_the_seed(digits):
     run, task = parse_experiment({"training": {"scope": "last-layer"}}).base, load_task("digits")
-    one, two = (network_of(run, task, seed) for seed in (1, 2))
+    one, two = (scoped_task(run, task, seed).network for seed in (1, 2))
     assert one.base != two.base
     assert one.layout.sha256 != two.layout.sha256
-    assert one == network_of(run, task, 1)
-    assert network_of(parse_experiment({}).base, task, 1) is task.network
+    assert one == scoped_task(run, task, 1).network
+    assert scoped_task(run, scoped_task(run, task, 1), 1).network == one
+    assert scoped_task(parse_experiment({}).base, task, 1) is task
 
 
 def test_an_imported_model_is_what_a_scope_freezes_and_the_run_s_model_is_the_whole_one(run, tmp_path):

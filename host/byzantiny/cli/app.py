@@ -13,6 +13,7 @@ from byzantiny.cli import doctor as doctor_module
 from byzantiny.cli import listing, model, robustness
 from byzantiny.cli.partition import show_partition
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
+from byzantiny.cli.sweeps import start_sweep
 from byzantiny.experiment import provenance
 from byzantiny.experiment.config import ConfigError
 
@@ -39,7 +40,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command in (demo, run, resume, report, reproduce):
+    for command in (demo, run, resume, report, reproduce, sweep):
         app.command()(command)
     app.command("phase")(robustness.phase_)
     for study in (robustness.bias, robustness.kappa, robustness.breakdown):
@@ -90,6 +91,26 @@ def run(
 ) -> None:
     """Run an experiment: every arm with every seed, into a new run directory."""
     start_run(Output(json), experiment, out=out, overrides=parse_settings(settings or []), broker=broker)
+
+
+def sweep(
+    grid: Annotated[Path, typer.Argument(help="A grid file, e.g. experiments/suite-1.toml.", metavar="GRID")],
+    engine: Annotated[
+        str, typer.Option("--engine", help="inprocess: without frames; frames: the coordinator; ray: a Ray cluster.")
+    ] = "inprocess",
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Processes; default: the processors there are.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    settings: Settings = None,
+    json: Json = False,
+    out: Annotated[Path, typer.Option("--out", help="Folder that receives the sweep's directory.")] = Path("sweeps"),
+) -> None:
+    """Run a grid of attacks, defences, wires, f, skew, tasks and seeds; the same command goes on where it was stopped."""
+    start_sweep(
+        Output(json), grid, out=out, engine=engine, jobs=jobs, retry_failed=retry_failed,
+        overrides=parse_settings(settings or []),
+    )  # fmt: skip
 
 
 def resume(run: Run, json: Json = False, broker: Broker = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
+from byzantiny.experiment.adversary import check_adversary, make_adversary
 from byzantiny.experiment.cast import make_cast
-from byzantiny.experiment.config import Experiment
+from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
 from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
-from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan, network_of
+from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan, scoped_task
 from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
@@ -45,6 +46,10 @@ class Engine:
     command: tuple[str, ...] = ()
     cohorts: Mapping[tuple[str, int], Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
     """Replays: (arm, seed) -> round -> the clients whose updates were accepted."""
+    in_memory: bool = False
+    """Keep the ledgers in memory, for sweeps: an arm that is interrupted is run anew, and P2 is not claimed (SPEC 8)."""
+    known: Mapping[tuple[str, int], Mapping[int, Sequence[str]]] = field(default_factory=dict)
+    """Replays: (arm, seed) -> round -> the clients whose codes the adversary knew, where not all were in."""
     task: Task | None = None
     """The experiment's task, where it is loaded already."""
 
@@ -63,13 +68,19 @@ class Engine:
             ]
             if None not in held:
                 return [final for final in held if final is not None]
+        if self.in_memory and {group.transport for group in experiment.base.clients} != {"memory"}:
+            raise ConfigError(
+                'a ledger in memory is for the memory transport alone; set transport = "memory" for all clients'
+            )
         task = open_task(experiment) if self.task is None else self.task
         if before is not None:
             require_same(before, task, run_dir)
         for arm, run in experiment.arms.items():
-            check_pipeline(arm, run, check_training(arm, run, task).layout)
-            make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
-            probes_of(run, run.seeds[0], task)
+            scoped = check_training(arm, run, task)
+            check_pipeline(arm, run, scoped.network.layout)
+            check_adversary(arm, run, scoped)
+            make_cast(run, run.seeds[0], scoped)  # refuses, before any round, an attack or a partition that cannot be
+            probes_of(run, run.seeds[0], scoped)
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
             deployed = stack.enter_context(
@@ -114,23 +125,31 @@ class Engine:
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
-        cast = make_cast(run, seed, stage.task)
-        network = network_of(run, stage.task, seed, stage.pretrained)
+        task = scoped_task(run, stage.task, seed, stage.pretrained)
+        cast, network = make_cast(run, seed, task), task.network
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
-            ledger = stack.enter_context(rundir.open_ledger(folder, keep_updates=run.keep_updates))
+            ledger = stack.enter_context(self._ledger(folder, run))
             stack.callback(rundir.export, folder, ledger)
             closed = ledger.last_closed()
             first = 1 if closed is None else closed.round_num + 1
-            setting = Setting(network, stage.broker, name, self.entropy, first)
+            setting = Setting(
+                network,
+                stage.broker,
+                name,
+                self.entropy,
+                adversary=make_adversary(run, cast, network),
+                folder=None if self.in_memory else folder,
+                known=self.known.get((arm, seed)),
+                notice=lambda text: self.listener(Notice(text)),
+                first_round=first,
+            )
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
             first_model = stage.first_model(network, seed)
-            evaluator = make_evaluator(
-                stage.experiment, arm, seed, stage.task, network, cast, stage.deployed[arm], first_model
-            )
+            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], first_model)
             surroundings = self._surroundings(evaluator, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
@@ -142,6 +161,12 @@ class Engine:
         final = rundir.finish(folder, rounds)
         self.listener(ArmFinished(arm, seed, final.accuracy_last_tenth, final.wall_s))
         return final
+
+    def _ledger(self, folder: Path, run: RunConfig) -> Ledger:
+        if not self.in_memory:
+            return rundir.open_ledger(folder, keep_updates=run.keep_updates)
+        folder.mkdir(parents=True, exist_ok=True)
+        return Ledger.create(":memory:", keep_updates=run.keep_updates)
 
     def _surroundings(
         self,
@@ -170,6 +195,7 @@ class Engine:
             links=world.links,
             wake=world.wake,
             poll_s=world.poll_s,
+            witness=world.witness,
             cohorts=self.cohorts.get(which),
         )
 

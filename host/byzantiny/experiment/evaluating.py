@@ -189,14 +189,7 @@ class Evaluator:
 
 
 def make_evaluator(
-    experiment: Experiment,
-    arm: str,
-    seed: int,
-    task: Task,
-    network: Network,
-    cast: Cast,
-    deployed: Deployed | None,
-    first_model: Model,
+    experiment: Experiment, arm: str, seed: int, task: Task, cast: Cast, deployed: Deployed | None, first_model: Model
 ) -> Evaluator:
     """Return the evaluator of one arm and seed; an arm that nobody attacks takes the others' probes for their floor."""
     run = experiment.arms[arm]
@@ -204,7 +197,7 @@ def make_evaluator(
     if not cast.byzantine:
         offered = {name: probes_of(other, seed, task) for name, other in experiment.arms.items()}
         floors = {name: probes for name, probes in offered.items() if probes is not None}
-    return Evaluator(run, task, network, cast, deployed, probes_of(run, seed, task), floors, first_model)
+    return Evaluator(run, task, task.network, cast, deployed, probes_of(run, seed, task), floors, first_model)
 
 
 def _template(arm: str, run: RunConfig, network: Network, notice: Callable[[str], None]) -> Template | None:

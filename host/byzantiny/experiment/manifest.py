@@ -15,7 +15,7 @@ from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
 from byzantiny.experiment.costs import network_costs
 from byzantiny.experiment.data import dataset_sha256, sources_of
-from byzantiny.experiment.resolve import make_plan, network_of, stages_of
+from byzantiny.experiment.resolve import make_plan, scoped_task, stages_of
 from byzantiny.experiment.starting import PinnedStart
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
@@ -39,7 +39,7 @@ def describe(
     `start` is the starting point, if the seeds do not draw the first model.
     """
     base = experiment.base
-    network = network_of(base, task, base.seeds[0], None if start is None else start.start.model)
+    network = scoped_task(base, task, base.seeds[0], None if start is None else start.start.model).network
     cast = make_cast(base, base.seeds[0], task)
     commit, dirty = provenance.git_state()
     return Manifest(
@@ -113,7 +113,7 @@ def _training(experiment: Experiment) -> dict[str, str | int | float]:
 
 def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     base = experiment.base
-    plan = make_plan(base, "", seed, network_of(base, task, seed).layout)
+    plan = make_plan(base, "", seed, scoped_task(base, task, seed).network.layout)
     cohorts = [draw_cohort(plan, round_num) for round_num in range(1, base.rounds + 1)]
     return {
         "seed": seed,
@@ -125,7 +125,7 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
 
 def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
-    d = network_of(run, task, run.seeds[0]).layout.d
+    d = scoped_task(run, task, run.seeds[0]).network.layout.d
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(

@@ -15,7 +15,7 @@ from byzantiny.experiment.data import reopen_task
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.events import Listener
 from byzantiny.experiment.reproduce import replay
-from byzantiny.experiment.resolve import network_of
+from byzantiny.experiment.resolve import scoped_task
 from byzantiny.experiment.rundir import RunError
 from byzantiny.experiment.starting import pin_start
 from byzantiny.ledger import Ledger
@@ -73,7 +73,7 @@ def load_run_model(
         )
     task = reopen_task(experiment, run_dir)
     start = pin_start(experiment, run_dir, task.network, manifest)
-    network = network_of(experiment.arms[arm], task, seed, None if start is None else start.start.model)
+    network = scoped_task(experiment.arms[arm], task, seed, None if start is None else start.start.model).network
     model = network.merge(network.layout.unpack(blob))
     return RunModel(network.whole, task, model, arm, seed, wanted, found.hex(), replayed)
 

@@ -21,6 +21,7 @@ from byzantiny.experiment.data import reopen_task
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Listener
 from byzantiny.experiment.starting import from_copy
+from byzantiny.fleet import HubStore
 from byzantiny.ledger import Ledger
 from byzantiny_models.deploy.arithmetic import ARITHMETICS
 from byzantiny_models.trainers import TRAINERS
@@ -55,6 +56,7 @@ _EXPORTED = ("accuracy_exported", "asr_exported", "recall")
 class _Recorded:
     rows: dict[int, dict[str, Any]]
     cohorts: dict[int, tuple[str, ...]]
+    known: dict[int, list[str]]
 
     @property
     def arithmetic(self) -> str:
@@ -85,7 +87,8 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
             measured = _evaluation(experiment.arms[arm].evaluation, before.arithmetic)
             again = _in_memory(experiment, arm, seed, len(before.rows), measured)
             path = rundir.create(Path(folder), f"{arm}-{seed}", again)
-            Engine(listener, cohorts={(arm, seed): before.cohorts}, task=task).run(again, path)
+            which = (arm, seed)
+            Engine(listener, cohorts={which: before.cohorts}, known={which: before.known}, task=task).run(again, path)
             now = _read(rundir.arm_dir(path, arm, seed)).rows
             for round_num in sorted(now):
                 different = _difference(before.rows[round_num], now[round_num])
@@ -167,4 +170,5 @@ def _read(folder: Path) -> _Recorded:
     return _Recorded(
         rows={int(row["round_num"]): row for row in rows},
         cohorts={number: tuple(sorted(ids)) for number, ids in accepted.items()},
+        known=HubStore(folder).partial(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from byzantiny.federation.streaming import STREAM_ABOVE
 from byzantiny.screening import load_screening
 from byzantiny.updates import AggregationError
 from byzantiny_models.errors import InvalidValueError
-from byzantiny_models.networks import Layout, Network, initial_model
+from byzantiny_models.networks import Layout, initial_model
 from byzantiny_models.tasks import Task
 from byzantiny_models.trainers import TRAINERS, check_trainer
 
@@ -39,35 +40,36 @@ def stages_of(run: RunConfig, d: int) -> list[dict[str, Any]]:
     return stages
 
 
-def network_of(run: RunConfig, task: Task, seed: int, pretrained: ArrayLike | None = None) -> Network:
-    """Return what is trained: the task's network; what the scope leaves out is frozen as the first model has it.
+def scoped_task(run: RunConfig, task: Task, seed: int, pretrained: ArrayLike | None = None) -> Task:
+    """Return the task with the network that is trained: what the scope leaves out is frozen as the first model has it.
 
-    That is `pretrained`, int32 (d,) of the whole network, or what the seed draws.
+    That is `pretrained`, int32 (d,) of the whole network, or what the seed draws. Everything behind it, layout, bodies,
+    attacks, evaluation, then needs to know of no scope.
 
     >>> from byzantiny.experiment.config import parse_experiment
     >>> from byzantiny_models.tasks import load_task
     >>> run = parse_experiment({"training": {"scope": "last-layer"}}).base
-    >>> network_of(run, load_task("digits"), 1).layout.d
+    >>> scoped_task(run, load_task("digits"), 1).network.layout.d
     330
     """
-    whole, scope = task.network, run.training.scope
+    whole, scope = task.network.whole, run.training.scope
     if scope == "all":
-        return whole
-    return whole.scoped(scope, initial_model(whole, seed) if pretrained is None else pretrained)
+        return task
+    return replace(task, network=whole.scoped(scope, initial_model(whole, seed) if pretrained is None else pretrained))
 
 
-def check_training(arm: str, run: RunConfig, task: Task) -> Network:
-    """Refuse what the trainer or the network does not do; returns what the first seed trains.
+def check_training(arm: str, run: RunConfig, task: Task) -> Task:
+    """Refuse what the trainer or the network does not do; returns the task as the first seed trains it.
 
     Raises:
         ConfigError: tensors that the network does not have; a layer, a head, a scope or a rate that is not the trainer's.
     """
     try:
-        network = network_of(run, task, run.seeds[0])
-        check_trainer(TRAINERS[run.training.trainer].info, network, run.training.lr_shift)
+        scoped = scoped_task(run, task, run.seeds[0])
+        check_trainer(TRAINERS[run.training.trainer].info, scoped.network, run.training.lr_shift)
     except InvalidValueError as error:
         raise ConfigError(f"arms.{arm}: [training] {error}") from error
-    return network
+    return scoped
 
 
 def make_plan(run: RunConfig, arm: str, seed: int, layout: Layout) -> Plan:

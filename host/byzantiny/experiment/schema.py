@@ -96,6 +96,10 @@ class Attack(_Table, frozen=True, kw_only=True):
     byzantine: Annotated[int, Meta(ge=0)] | list[str] = 0
     """A number f (drawn from the seed) or the client ids."""
     start_round: Annotated[int, Meta(ge=1)] = 1
+    knowledge: Literal["own", "colluding", "omniscient"] | None = None
+    """The most that it is granted; None: what the attack asks for."""
+    defence_known: bool = False
+    history: bool = False
     params: dict[str, Any] = {}
 
 
