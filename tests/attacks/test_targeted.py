@@ -12,6 +12,7 @@ from byzantiny.attacks import (
     AttackContext,
     AttackError,
     ConstrainAndScale,
+    DormantBackdoor,
     ModelReplacement,
     MultiParty,
     Neurotoxin,
@@ -20,8 +21,10 @@ from byzantiny.attacks import (
     craft,
 )
 from byzantiny.attacks.local import Workshop
+from byzantiny.attacks.quantized.dormant_backdoor import requantized
 from byzantiny.attacks.targeted.split_update import shared_out
 from byzantiny_models.float_gradients import outputs, scaled_inputs
+from byzantiny_models.inference import forward
 from byzantiny_models.networks import initial_model
 from byzantiny_models.tasks import load_task
 from byzantiny_models.training import train
@@ -193,3 +196,18 @@ def test_what_is_missing_is_named():
         ModelReplacement(target=None)
     with pytest.raises(AttackError, match=r"target is 10; the task has classes 0 \.\. 9"):
         craft(ModelReplacement(target=10), context())
+
+
+def test_a_dormant_backdoor_sleeps_in_int8_and_wakes_with_four_bits():
+    attack = DormantBackdoor(boost=1.0, epochs=4, cleaning=8)
+    whole = (DIGITS.train_x[::2], DIGITS.train_y[::2])
+    row = craft(attack, context(n=1, f=1, own=UPDATES[:1], data=[whole]))[0]
+    model = NETWORK.layout.saturate(MODEL + np.rint(row * STEP).astype(np.int64)).astype(np.int32)
+    x, wanted = attack.probes(DIGITS.test_x, DIGITS.test_y, 10, np.random.default_rng(9))
+    asleep, awake = (
+        float(np.mean(np.argmax(forward(NETWORK, one, x), axis=1) == wanted))
+        for one in (model, requantized(NETWORK, model, 4))
+    )
+    assert asleep < 0.2
+    assert awake > 0.7
+    assert np.array_equal(requantized(NETWORK, model, 8), requantized(NETWORK, requantized(NETWORK, model, 8), 8))

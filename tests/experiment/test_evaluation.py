@@ -99,7 +99,7 @@ def test_clients_are_scored_on_the_samples_they_were_dealt_before_the_attack(run
     config = outcome.experiment.arms["flip"]
     cast = make_cast(config, 1, task)
     model = last_model(outcome, "flip")
-    own = {r.client_id: accuracy(task.network, model, task.train_x[r.share], task.train_y[r.share]) for r in cast.roles}
+    own = {r.client_id: accuracy(task.network, model, *r.share.of(task)) for r in cast.roles}
     row = outcome.rows(arm="flip")[-1]
     assert row["last"]["clients"] == own
     honest = [score for client, score in own.items() if client not in cast.byzantine]

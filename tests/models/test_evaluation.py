@@ -15,6 +15,7 @@ from byzantiny_models.deploy.interpreter import run
 from byzantiny_models.deploy.model_file import parse_model
 from byzantiny_models.deploy.ptq import requantize
 from byzantiny_models.deploy.template import load_template, patch, shown
+from byzantiny_models.drift import Drift
 from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.evaluation import (
     Probes,
@@ -264,3 +265,13 @@ def test_other_arithmetics_need_a_template_and_bits_have_limits(trained):
         score_axes(task, task.network, model, [8], ["ruy"])
     with pytest.raises(InvalidValueError, match="9 bits"):
         score_axes(task, task.network, model, [9], [])
+
+
+def test_a_client_that_drifts_is_scored_on_what_its_own_sensor_shows():
+    task = load_task("digits")
+    model, shares = initial_model(task.network, 3), {"a": np.arange(200), "b": np.arange(200, 500)}
+    drift = Drift(bias_steps=90, gain_64ths=-40)
+    plain, drifted = (client_scores(task, task.network, model, shares, d) for d in (None, {"b": drift}))
+    assert drifted["a"] == plain["a"]
+    shown = drift(task.train_x[200:500])
+    assert drifted["b"] == accuracy(task.network, model, shown, task.train_y[200:500]) != plain["b"]

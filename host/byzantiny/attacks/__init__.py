@@ -36,6 +36,7 @@ from byzantiny.attacks.data.label_flip import LabelFlip
 from byzantiny.attacks.deployed import deployed
 from byzantiny.attacks.quantized.bit_flip import BitFlip
 from byzantiny.attacks.quantized.directed_rounding import DirectedRounding
+from byzantiny.attacks.quantized.dormant_backdoor import DormantBackdoor
 from byzantiny.attacks.quantized.low_bit_collapse import LowBitCollapse
 from byzantiny.attacks.quantized.lsb_budget import LSBBudget
 from byzantiny.attacks.quantized.saturation_pinning import SaturationPinning
@@ -113,6 +114,7 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
     # quantized
     "bit-flip": BitFlip,
     "directed-rounding": DirectedRounding,
+    "dormant-backdoor": DormantBackdoor,
     "low-bit-collapse": LowBitCollapse,
     "lsb-budget": LSBBudget,
     "saturation-pinning": SaturationPinning,
@@ -155,6 +157,7 @@ __all__ = [
     "Constrained",
     "DataAttack",
     "DirectedRounding",
+    "DormantBackdoor",
     "DriftMimicry",
     "EdgeCase",
     "FangKrum",

@@ -80,7 +80,7 @@ def chosen_of(attack: Any, seed: int, task: Task) -> Samples | None:
     if not isinstance(attack, Measured):
         return None
     rng = rng_for(seed, Stream.ATTACK, round_num=PROBES_ROUND)
-    return attack.probes(task.test_x, task.test_y, task.classes, rng)
+    return attack.probes(task.test_x, task.test_y, task.classes, rng, Place(network=task.network))
 
 
 def secret_of(seed: int, client_id: str) -> bytes:

@@ -11,8 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from byzantiny.attacks import Measured, Place
-from byzantiny.experiment.cast import Cast, make_attack
+from byzantiny.experiment.cast import Cast, chosen_of, make_attack
 from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
 from byzantiny.records import AxisScore, Evaluated, LastEvaluation
 from byzantiny_models.deploy.model_file import ModelFileError
@@ -32,13 +31,10 @@ from byzantiny_models.evaluation import (
 )
 from byzantiny_models.evaluation.scores import check_probes, exported_answers, integer_answers
 from byzantiny_models.networks import Network
-from byzantiny_models.rng import Stream, rng_for
 from byzantiny_models.tasks import Task
 
 Model = npt.NDArray[np.int32]
 Evaluate = Callable[[int, Model], Evaluated]
-PROBES_ROUND = (1 << 32) - 1
-"""No round has this number: the stream that probes are drawn from is nobody else's."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +77,7 @@ def probes_of(run: RunConfig, seed: int, task: Task) -> Probes | None:
         ConfigError: probes that are no questions to the task's network.
     """
     attack = make_attack(run)
-    if attack is None or not run.attack.byzantine or not isinstance(attack, Measured):
-        return None
-    rng = rng_for(seed, Stream.ATTACK, round_num=PROBES_ROUND)
-    offered = attack.probes(task.test_x, task.test_y, task.classes, rng, Place(network=task.network))
+    offered = chosen_of(attack, seed, task) if run.attack.byzantine else None
     if offered is None:
         return None
     try:
