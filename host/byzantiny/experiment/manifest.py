@@ -100,15 +100,14 @@ def describe(
     )
 
 
-def _training(experiment: Experiment) -> dict[str, str | int | float]:
+def _training(experiment: Experiment) -> dict[str, str | int | float | list[str]]:
     """The keys of [training], and where a run gives the same bytes (P1): the float control does on one machine only."""
     keys = msgspec.to_builtins(experiment.base.training)
-    scope = keys["scope"] if isinstance(keys["scope"], str) else ", ".join(keys["scope"])
     bound = [
         arm for arm, run in experiment.arms.items() if TRAINERS[run.training.trainer].info.same_bytes != EVERY_MACHINE
     ]
     where = f"{ONE_MACHINE}: {', '.join(bound)}" if bound else EVERY_MACHINE
-    return {**keys, "scope": scope, "same_bytes": where}
+    return {**keys, "same_bytes": where}
 
 
 def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:

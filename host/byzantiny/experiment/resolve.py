@@ -66,9 +66,13 @@ def check_training(arm: str, run: RunConfig, task: Task) -> Task:
     """
     try:
         scoped = scoped_task(run, task, run.seeds[0])
+    except InvalidValueError as error:
+        names = ", ".join(tensor.name for tensor in task.network.whole.layout.tensors)
+        raise ConfigError(f"arms.{arm}: training.scope: {error}; {task.network.name} has {names}") from error
+    try:
         check_trainer(TRAINERS[run.training.trainer].info, scoped.network, run.training.lr_shift)
     except InvalidValueError as error:
-        raise ConfigError(f"arms.{arm}: [training] {error}") from error
+        raise ConfigError(f"arms.{arm}: training.trainer: {error}") from error
     return scoped
 
 
