@@ -55,7 +55,7 @@ def instructions_per_step(
         FirmwareError: no such image, or no emulator.
     """
     secret, layout = bytes(32), network.layout
-    spec = DeviceSpec("dev-01", secret, datasets.pack(x, y, network.classes), network.name)
+    spec = DeviceSpec("dev-01", secret, datasets.pack(x, y, network.classes), network.name, base=network.base)
     model = layout.pack(initial_model(network, 1))
     offer = Offer(
         1, 1, bytes(16), hashlib.sha256(model).digest(), layout.sha256, len(model), 0, 60_000, 1, lr_shift,
