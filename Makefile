@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oldest tensorflow check soak bench bench-peers bench-aggregation pictures firmware docs clean apt
+.PHONY: help setup demo test oldest tensorflow check soak bench bench-peers bench-inprocess bench-aggregation matrix trainers pictures firmware docs clean apt
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ apt:  # what the tests use beyond Python, where this is a Debian system and we m
 	  echo "some packages could not be installed; the tests that need them will say so"; \
 	fi
 
+matrix: $(VENV)/.demo  ## a small suite 1: attacks against defences, and the wire taken apart (minutes)
+	@$(BIN)/byzantiny sweep experiments/matrix.toml $(ARGS)
+
 test: apt $(VENV)/.test  ## the whole suite; what is absent is skipped with a sentence
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
@@ -47,10 +50,10 @@ oldest: $(BIN)/python  ## the arithmetic again with the oldest NumPy that is sup
 	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout pytest-xdist hypothesis
 	@$(VENV)-oldest/bin/python -m pytest -q -n auto --dist worksteal tests/models tests/kernels tests/aggregators tests/federation tests/wire tests/parity/test_oracle.py models
 
-tensorflow: $(BIN)/python  ## the templates of the deployed models again, built by Keras and TensorFlow (600 MB)
+tensorflow: $(BIN)/python  ## what needs Keras and TensorFlow: templates again, Keras files, quantization-aware training (600 MB)
 	@test -x $(VENV)-tensorflow/bin/python || $(PYTHON) -m venv $(VENV)-tensorflow
 	@$(VENV)-tensorflow/bin/python -m pip --disable-pip-version-check -q install -e '.[data,tensorflow]' tflite pytest pytest-timeout hypothesis
-	@$(VENV)-tensorflow/bin/python -m pytest -q -m tensorflow tests/models
+	@$(VENV)-tensorflow/bin/python -m pytest -q -m tensorflow tests/models tests/cli/test_model.py tests/examples $(ARGS)
 
 check: $(VENV)/.test  ## lint, types, layers, generated files
 	$(BIN)/ruff check .
@@ -86,14 +89,22 @@ bench-peers: $(PEERS)/.installed  ## set up .venv-peers: the libraries that benc
 
 BENCH := $(if $(wildcard $(PEERS)/bin/python),$(PEERS)/.installed,$(VENV)/.demo)
 
+bench-inprocess: $(BENCH)  ## a client-round without frames, against Flower's simulation if it is set up
+	@$(dir $(BENCH))bin/python benchmarks/bench_inprocess.py $(ARGS)
+
 bench-aggregation: $(BENCH)  ## every rule against the peers, if they are set up, and against a plain read
 	@$(dir $(BENCH))bin/python benchmarks/aggregation.py $(ARGS)
 
-pictures: $(VENV)/.demo  ## draw the pictures of docs/robustness.md and of the rules' pages again
+trainers: $(VENV)/.test  ## the tables of docs/training.md: every trainer, centralised and federated (5 minutes of CPU)
+	@$(BIN)/python benchmarks/bench_trainers.py $(ARGS)
+	@$(BIN)/python benchmarks/study_trainers.py $(ARGS)
+
+pictures: $(VENV)/.demo  ## draw the pictures of docs/robustness.md, docs/data.md and of the rules' pages again
 	@$(BIN)/byzantiny phase --out docs/pictures/phase-saturate.png
 	@$(BIN)/byzantiny phase --attack sign-flip --out docs/pictures/phase-sign-flip.png
 	@$(BIN)/byzantiny bias mean median trimmed-mean krum multi-krum nnm+trimmed-mean --out docs/pictures/max-bias.png
 	@$(BIN)/byzantiny breakdown --all --out docs/rules/breakdown
+	@$(BIN)/byzantiny partition experiments/partitions.toml --out docs/pictures/partitions.svg
 
 firmware: $(VENV)/.test  ## rebuild the native libraries and the Cortex-M images
 	@$(BIN)/byzantiny firmware build

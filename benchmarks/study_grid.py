@@ -26,7 +26,7 @@ from byzantiny.experiment.cast import Cast, make_cast
 from byzantiny.experiment.config import RunConfig, parse_experiment
 from byzantiny.experiment.resolve import make_federation, make_plan
 from byzantiny.federation import Scales
-from byzantiny.fleet.relay import RelayPlan, craft
+from byzantiny.fleet import AdversaryPlan, Scene, craft_round
 from byzantiny.updates import UpdateBatch
 from byzantiny.validation import norm_limit, squared_norm
 from byzantiny.wire.messages import Offer
@@ -157,8 +157,10 @@ def simulate(table: dict, seed: int) -> Outcome:
             number, seed, bytes(16), bytes(32), layout.sha256, layout.model_bytes, bound, 0, run.training.epochs,
             run.training.lr_shift, shifts,
         )  # fmt: skip
+        own = {clients.names[i]: codes[i].copy() for i in liars}
+        crafted = craft_round(AdversaryPlan(cast.attack), Scene(offer, layout, state.model), {}, own)
         for i in liars:
-            codes[i] = craft(RelayPlan(cast.attack), codes[i].copy(), offer, layout, clients.names[i])
+            codes[i] = crafted.codes[clients.names[i]]
         batch = UpdateBatch.from_rows(codes, layout, shifts, clients.names)
         state, _ = federation.apply(state, batch, rng_for(seed, Stream.AGGREGATION, round_num=number))
         state = federation.adapt(state, Scales.of(batch))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from byzantiny.experiment import rundir
+from byzantiny.experiment import evaluating, rundir
 from byzantiny.experiment.config import Experiment, parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Event
 from byzantiny.records import Final
 from byzantiny.transport.brokers import find_mosquitto
+from byzantiny_models.evaluation import opened_interpreter
 
 
 @dataclass
@@ -48,6 +49,18 @@ def run_experiment(table: Mapping[str, Any], path: Path, **engine: Any) -> Outco
     events: list[Event] = []
     finals = Engine(events.append, **engine).run(experiment, path)
     return Outcome(path, experiment, events, finals)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def numpy_answers_unless_asked() -> Iterator[None]:
+    """Start another interpreter's process only where a test names one: hundreds of small runs would each wait for it."""
+
+    def opened(package: str | None = None, arithmetic: Any = None) -> Any:
+        return opened_interpreter("numpy" if package is None else package, arithmetic)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(evaluating, "opened_interpreter", opened)
+        yield
 
 
 @pytest.fixture(scope="session")

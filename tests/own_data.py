@@ -26,11 +26,11 @@ def blobs(rng, labels):
     return images
 
 
-def mnist(folder: Path, prefix: str = "", suffix: str = ".gz", sizes=(80, 20)) -> Path:
+def mnist(folder: Path, prefix: str = "", suffix: str = ".gz", sizes=(80, 20), first: int = 0) -> Path:
     rng = np.random.default_rng(0)
     for part, n in zip(("train", "t10k"), sizes, strict=True):
         labels = (np.arange(n) % 10).astype(np.uint8)
-        for kind, values in (("images-idx3", blobs(rng, labels)), ("labels-idx1", labels)):
+        for kind, values in (("images-idx3", blobs(rng, labels)), ("labels-idx1", labels + np.uint8(first))):
             data = idx(values)
             file = folder / f"{prefix}{part}-{kind}-ubyte{suffix}"
             file.write_bytes(gzip.compress(data, mtime=0) if suffix else data)
@@ -41,8 +41,9 @@ def fashion_mnist(folder: Path) -> Path:
     return mnist(folder, suffix="")
 
 
-def emnist_digits(folder: Path) -> Path:
-    return mnist(folder, "emnist-digits-")
+def emnist(split: str, first: int = 0):
+    """Files of a split of EMNIST; labels count from `first`."""
+    return lambda folder: mnist(folder, f"emnist-{split}-", first=first)
 
 
 def uci_har(folder: Path) -> Path:
@@ -96,7 +97,8 @@ def recordings(folder: Path, devices: int = 6, channels: str = "ax,ay,az", label
 MAKERS = {
     "mnist": mnist,
     "fashion-mnist": fashion_mnist,
-    "emnist-digits": emnist_digits,
+    **{f"emnist-{split}": emnist(split) for split in ("digits", "mnist", "balanced", "bymerge", "byclass")},
+    "emnist-letters": emnist("letters", first=1),
     "uci-har": uci_har,
     "femnist": femnist,
     "recordings": recordings,

@@ -76,6 +76,15 @@ class Result:
         return None if self.best_peer is None else self.ratio_to(self.best_peer.name)
 
     @property
+    def least_ratio_to_best(self) -> float | None:
+        """`ratio_to_best`, or, where every peer was stopped for its length, what the ratio to each of them is at least."""
+        if self.best_peer is not None:
+            return self.ratio_to_best
+        ratios = [self.least_ratio_to(entry.name) for entry in self.peers]
+        known = [ratio for ratio in ratios if ratio is not None]
+        return min(known) if known and len(known) == len(ratios) else None
+
+    @property
     def reads(self) -> float | None:
         """How many plain reads of the same bytes ours takes."""
         ours, read = self.seconds("ours"), self.seconds("read")

@@ -35,7 +35,7 @@ class Target:
         beyond, kernel, ours = result.beyond_output_bytes, result.seconds("kernel"), result.seconds("ours")
         return {
             "times flower": self._bound(result.least_ratio_to(FLOWER), result.ratio_to(FLOWER)),
-            "times the best peer": result.ratio_to_best,
+            "times the best peer": self._bound(result.least_ratio_to_best, result.ratio_to_best),
             "reads": result.reads,
             "MB beyond the output": None if beyond is None else beyond / MB,
             "us a kernel call": None if kernel is None else kernel * 1e6,
@@ -102,7 +102,8 @@ def judge(results: Iterable[Result], variant: str, targets: Iterable[Target] = T
 
 def _verdict(target: Target, result: Result) -> Verdict:
     value = target.value(result)
-    measured = value is not None and (target.measure != "times flower" or result.ratio_to(FLOWER) is not None)
+    ratios = {"times flower": result.ratio_to(FLOWER), "times the best peer": result.ratio_to_best}
+    measured = value is not None and ratios.get(target.measure, value) is not None
     return Verdict(target, result.n, result.d, value, "" if measured else _why(target, result))
 
 

@@ -20,6 +20,7 @@ from byzantiny.wire.messages import DATASET_HEADER, DATASET_HEADER_BYTES, PAYLOA
 from byzantiny_firmware import library
 from byzantiny_firmware.described import library_info
 from byzantiny_firmware.errors import FirmwareError
+from byzantiny_firmware.native_batch import NativeBatch
 from byzantiny_firmware.provision import network_of
 from byzantiny_models.networks import NETWORKS
 
@@ -122,6 +123,8 @@ class NativeBody:
     """
 
     realtime: bool = False
+    batch = NativeBatch
+    """Training in process, without frames."""
 
     def __init__(self, specs: Sequence[DeviceSpec], *, threads: int | None = None) -> None:
         self._native = _load()

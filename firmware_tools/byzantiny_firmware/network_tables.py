@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from byzantiny.wire import messages
+from byzantiny.wire.codec import max_frame_bytes
 from byzantiny_firmware.writing import opening
+from byzantiny_models import costs
+from byzantiny_models.costs import scratch_bytes
 from byzantiny_models.networks import MASTER_FRAC, NETWORKS, WEIGHT_FRAC, Network
 from byzantiny_models.plans import HIDDEN_ERROR_FRAC, LayerPlan, layer_plans
 
@@ -59,36 +62,13 @@ def networks_header(networks: Mapping[str, Network] = NETWORKS) -> str:
     return "\n".join(lines)
 
 
-def scratch_bytes(network: Network) -> int:
-    """What `byz_train_scratch_bytes` computes: sums, weights and patch of a convolution, errors, outputs.
-
-    >>> scratch_bytes(NETWORKS["mlp-64-32-10"])
-    256
-    """
-    plans = layer_plans(network)
-    sums = weights = patch = errors = 0
-    for plan in plans:
-        below = plan.inputs if plan.backward else 0
-        if plan.kind == "dense":
-            sums = max(sums, plan.outputs, below)
-        elif plan.window is not None and plan.kind == "conv":
-            sums = max(sums, plan.rows, plan.fan_in, plan.window.channels)
-            weights, patch = max(weights, plan.rows * plan.fan_in), max(patch, plan.fan_in)
-        trained = plan.backward or plan.kernel is not None or plan.bias is not None
-        errors = max(errors, plan.outputs + below) if trained else errors
-    parts = (4 * sums, weights, patch, 2 * errors, sum(plan.outputs for plan in plans))
-    return sum(-(-part // 4) * 4 for part in parts)
-
-
 def arena_bytes(network: Network, max_payload: int, samples: int = 0) -> int:
     """What `byz_client_arena_bytes` computes: two models, the scratch, a frame, the order of the samples.
 
     >>> arena_bytes(NETWORKS["mlp-64-32-10"], 240)
     10328
     """
-    frame = messages.OVERHEAD_BYTES + max(messages.CONTROL_MAX_BYTES, max_payload)
-    model = network.layout.model_bytes
-    return sum(-(-part // 8) * 8 for part in (model, model, scratch_bytes(network), frame, 2 * samples))
+    return costs.arena_bytes(network, max_frame_bytes(max_payload), samples)
 
 
 def _check_fits_core(network: Network) -> None:

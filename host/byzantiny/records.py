@@ -30,6 +30,54 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return plain
 
 
+class AxisScore(_Record, frozen=True, kw_only=True):
+    """The last round's model with weights of `bits` bits, answered in one arithmetic."""
+
+    bits: int
+    arithmetic: str
+    weight_bytes: int
+    """Modelled: kernels packed at so many bits, biases int32. A `.tflite` keeps every weight in a byte."""
+    accuracy: float
+    asr: float | None = None
+
+
+class LastEvaluation(_Record, frozen=True, kw_only=True):
+    """What is measured of an arm's last model alone."""
+
+    confusion: list[list[int]] = []
+    """Test samples by true class (rows) and answer (columns), of the deployed model."""
+    clients: dict[str, float] = {}
+    """The integer model on each client's own samples."""
+    axes: list[AxisScore] = []
+    asr_initial: float | None = None
+    """Of the run's first model on this arm's probes, integers: the floor where no arm is left alone."""
+    asr_of: dict[str, float] = {}
+    """In an arm that nobody attacks: the rate of its last model on the probes of each arm that has some, which is their floor."""
+
+
+class Evaluated(_Record, frozen=True, kw_only=True):
+    """What one evaluation measured of the global model; fields and names are those of RoundRow."""
+
+    accuracy: float | None = None
+    accuracy_float: float | None = None
+    accuracy_exported: float | None = None
+    interpreter: str = ""
+    arithmetic: str = ""
+    asr: float | None = None
+    asr_float: float | None = None
+    asr_exported: float | None = None
+    asr_confidence: float | None = None
+    recall: list[float | None] = []
+    clients_mean: float | None = None
+    clients_p10: float | None = None
+    clients_min: float | None = None
+    honest_mean: float | None = None
+    honest_p10: float | None = None
+    honest_min: float | None = None
+    evaluation_ms: float | None = None
+    last: LastEvaluation | None = None
+
+
 class RoundRow(_Record, frozen=True, kw_only=True):
     """One round of one arm and seed. Bytes are counted at the framing boundary; `bytes_resent` is part of them."""
 
@@ -41,7 +89,34 @@ class RoundRow(_Record, frozen=True, kw_only=True):
     """`aggregated` or `no-aggregate`."""
     reason: str = ""
     accuracy: float | None
-    """Main-task accuracy of the integer model after the round, on the test set."""
+    """The task's metric of the integer model after the round, on the test set; None in rounds without an evaluation."""
+    accuracy_float: float | None = None
+    """The same of the float32 control: the masters' real values, nothing rounded."""
+    accuracy_exported: float | None = None
+    """The same of the exported int8 `.tflite`; None where it was not run."""
+    interpreter: str = ""
+    """Who answered for it: package, version, resolver."""
+    arithmetic: str = ""
+    """Its rounding, one of docs/deploy.md's five; `unknown` if none of them."""
+    asr: float | None = None
+    """Attack success rate of the integer model; None where the attack has no probes."""
+    asr_float: float | None = None
+    asr_exported: float | None = None
+    asr_confidence: float | None = None
+    """Mean softmax probability of the wanted labels, of the deployed model."""
+    recall: list[float | None] = []
+    """By class, of the deployed model: the exported one where it was run, else the integer one."""
+    clients_mean: float | None = None
+    clients_p10: float | None = None
+    clients_min: float | None = None
+    """The integer model on each client's own samples: mean, 10 % quantile and worst over all clients ..."""
+    honest_mean: float | None = None
+    honest_p10: float | None = None
+    honest_min: float | None = None
+    """... and over the honest ones."""
+    evaluation_ms: float | None = None
+    last: LastEvaluation | None = None
+    """In an arm's last round."""
     cohort: int
     accepted: int
     refused: int
@@ -101,6 +176,14 @@ class Final(_Record, frozen=True, kw_only=True):
     """After the last round."""
     accuracy_last_tenth: float
     """Mean over the last 10 % of the rounds (at least one)."""
+    accuracy_float: float | None = None
+    accuracy_exported: float | None = None
+    interpreter: str = ""
+    arithmetic: str = ""
+    asr: float | None = None
+    asr_exported: float | None = None
+    """After the last round, as in its row."""
+    last: LastEvaluation | None = None
     rounds: int
     no_aggregate: int
     accepted: int
@@ -124,10 +207,6 @@ class ArmInfo(_Record, frozen=True, kw_only=True):
     """The pipeline's stages with their parameters, in order."""
     overrides: dict[str, Any] = {}
     """What the arm overrides beside its attack and its defence, as its table in the experiment has it."""
-    training: str = ""
-    """The trainer, and what of the network is trained; empty: INT8-SR and all of it."""
-    tensors: list[str] = []
-    """What this arm trains, in layout order; empty: the manifest's."""
     target: str = ""
     """A target to print beside the measured figure, e.g. `>= 95 %`; empty: none."""
 
@@ -141,6 +220,8 @@ class FirmwareInfo(_Record, frozen=True, kw_only=True):
     flash_bytes: int | None = None
     ram_bytes: int | None = None
     instructions_per_step: float | None = None
+    instructions_per_inference: float | None = None
+    """Emulated, counted on an image that does nothing else; None unless counted on these sources."""
 
 
 class Manifest(_Record, frozen=True, kw_only=True):
@@ -167,10 +248,15 @@ class Manifest(_Record, frozen=True, kw_only=True):
     metric."""
     sources: list[dict[str, str | int]] = []
     """The user's files that the task was read from: name, file_bytes, sha256."""
-    training: dict[str, str | int | float]
+    training: dict[str, str | int | float | list[str]]
     grid: dict[str, bool | int] = {}
+    evaluation: dict[str, Any] = {}
+    """The first arm's table."""
+    class_names: list[str] = []
+    costs: dict[str, int] = {}
+    """What the network costs, whoever runs it (`byzantiny.experiment.costs`)."""
     tensors: list[str] = []
-    """Those of the first arm in layout order, in which `RoundRow.shifts` has them; see `ArmInfo.tensors`."""
+    """Their names in layout order, in which `RoundRow.shifts` has them."""
     clients: list[dict[str, str | int | bool]]
     """client_id, body, transport, samples, byzantine."""
     arms: list[ArmInfo]

@@ -43,6 +43,28 @@ def encode(
     >>> encode(layout, [0, 0, 0], [30, -40, 0], (0,), 25, (1, 2)).tolist()
     [15, -20, 0]
     """
+    delta = clipped_change(layout, start, local, shifts, l2_bound)
+    k0, k1 = key_codes
+    noise = step_noise(0, k0, k1, layout.d)
+    codes = np.empty(layout.d, dtype=np.int8)
+    for where, shift in zip(layout.slices, shifts, strict=True):
+        codes[where] = saturate(stochastic_shift(delta[where], shift, noise[where]), 127)
+    return codes
+
+
+def clipped_change(
+    layout: Layout, start: ArrayLike, local: ArrayLike, shifts: Sequence[int], l2_bound: int
+) -> NDArray[np.int64]:
+    """Return what `encode` rounds: the change, saturated and clipped to the L2 bound, int64 (d,) in units of the masters.
+
+    Raises:
+        As `encode`.
+
+    >>> from byzantiny_models.networks import TensorSpec
+    >>> layout = Layout((TensorSpec("w", (3,), "int16", 14),))
+    >>> clipped_change(layout, [0, 0, 0], [30, -40, 9000], (5,), 0).tolist()
+    [30, -40, 4064]
+    """
     if not 0 <= l2_bound < MAX_L2_BOUND:
         raise InvalidValueError(f"l2_bound {l2_bound} is outside 0 .. {MAX_L2_BOUND - 1}; choose a smaller one")
     exponents = layout.exponents(shifts)
@@ -55,9 +77,4 @@ def encode(
     if l2_bound and norm > l2_bound**2:
         c = (l2_bound << 12) // isqrt_ceil(norm)
         delta = np.sign(delta) * (np.abs(delta) * c >> 12)  # c < 4096, so the product stays below 2^31 in C
-    k0, k1 = key_codes
-    noise = step_noise(0, k0, k1, layout.d)
-    codes = np.empty(layout.d, dtype=np.int8)
-    for where, shift in zip(layout.slices, shifts, strict=True):
-        codes[where] = saturate(stochastic_shift(delta[where], shift, noise[where]), 127)
-    return codes
+    return delta

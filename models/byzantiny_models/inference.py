@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.networks import Network
 from byzantiny_models.plans import LayerPlan, layer_plans
+from byzantiny_models.products import product_by_rows
 from byzantiny_models.quantization import derive_weights, requantize
 from byzantiny_models.windows import average_pool, gather
 
@@ -67,7 +68,7 @@ def forward_layer(plan: LayerPlan, w8: Floats, bias: Int32s, a: Int32s) -> Int32
         product = np.matmul(gather(plan.window, a).astype(plan.dtype), np.swapaxes(w8, -1, -2))
         acc = product.astype(np.int32) + bias[..., np.newaxis, :]
     elif w8.ndim == 2:
-        acc = (a.astype(plan.dtype) @ w8.T).astype(np.int32) + bias
+        acc = product_by_rows(a.astype(plan.dtype), w8.T).astype(np.int32) + bias
     else:
         acc = np.matmul(w8, a[:, :, np.newaxis].astype(plan.dtype))[:, :, 0].astype(np.int32) + bias
     y: Int32s = np.minimum(np.maximum(requantize(acc, plan.k), plan.low), 127)

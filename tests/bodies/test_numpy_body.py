@@ -22,7 +22,6 @@ from byzantiny_models import datasets
 from byzantiny_models.encoding import encode
 from byzantiny_models.networks import NETWORKS, initial_model
 from byzantiny_models.rng import Stream, derive_key
-from byzantiny_models.trainers import TRAINERS, Job
 from byzantiny_models.training import train
 
 NETWORK = NETWORKS["mlp-64-32-10"]
@@ -205,27 +204,3 @@ def test_bodies_are_found_by_name_and_a_missing_extra_is_named(monkeypatch: pyte
     monkeypatch.setattr(registry, "entry_points", lambda group: [Point()])
     with pytest.raises(BodyError, match=r"needs unicorn, which is not installed; pip install 'byzantiny\[emulator\]'"):
         load_body("emulated")
-
-
-def test_slots_of_different_trainers_train_in_one_body_each_from_the_model_it_can_hold() -> None:
-    specs = [spec(number, trainer=name) for number, name in enumerate([*TRAINERS, "niti"], 1)]
-    run, made = Run(specs), offer(lr_shift=5)
-    for name, valid in run.round(made).items():
-        device = run.specs[name]
-        x, y, _ = datasets.unpack(device.dataset)
-        order, noise, codes = (
-            derive_key(made.seed, name, made.round_num, stream)
-            for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING, Stream.CODES)
-        )
-        done = TRAINERS[device.trainer].train(Job(NETWORK, MODEL, x, y, order, noise, made.epochs, made.lr_shift))
-        update = encode(LAYOUT, done.start, done.local, made.shifts, made.l2_bound, codes)
-        assert valid.codes.tolist() == update.tolist(), device.trainer
-        assert update.any(), device.trainer
-    run.body.close()
-
-
-def test_a_trainer_that_is_unknown_or_cannot_train_the_network_is_refused_by_name() -> None:
-    with pytest.raises(BodyError, match="dev-01: unknown trainer `sgd`; known: dfa, float32"):
-        NumpyBody([spec(1, trainer="sgd")])
-    with pytest.raises(BodyError, match="dev-01: trainer niti on cnn-8x8: it takes dense layers"):
-        NumpyBody([spec(1, network="cnn-8x8", trainer="niti")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 from collections.abc import Callable
@@ -13,10 +14,13 @@ import pytest
 
 from byzantiny.cli import doctor
 from byzantiny.cli.listing import KINDS
+from byzantiny_models.deploy import runtimes
+from byzantiny_models.deploy.runtimes import find_runtime
 
 Cli = Callable[..., Any]
 COMMANDS = [
-    "demo", "run", "resume", "report", "reproduce", "phase", "bias", "kappa", "breakdown", "list", "doctor", "firmware", "board",
+    "demo", "run", "resume", "report", "reproduce", "phase", "bias", "kappa", "breakdown", "list", "doctor", "model",
+    "firmware", "board",
 ]  # fmt: skip
 
 
@@ -121,7 +125,37 @@ def test_the_doctor_breaks_no_name_no_version_and_no_remedy(
     assert any(line.endswith("pip install 'byzantiny[report]'") for line in lines)
     for finding in json.loads(cli("doctor", "--json").out):
         assert finding["name"] in said.out
-        assert finding["name"] not in {"tensorflow", "tflite-runtime"}
+
+
+def test_the_doctor_shows_who_runs_the_deployed_model_and_who_could(cli: Cli) -> None:
+    findings = {finding["name"]: finding for finding in json.loads(cli("doctor", "--json").out)}
+    found = find_runtime()
+    assert (
+        findings["deployed model"]["found"] == f"{found.package} {found.version}, {found.arithmetic} ({found.resolver})"
+    )
+    assert {"tflite-runtime", "ai-edge-litert", "tf.lite", "tflite-micro"} - {*findings} <= {found.package}
+    if importlib.util.find_spec("tensorflow") is None:
+        assert findings["tf.lite"]["remedy"] == "pip install 'byzantiny[tensorflow]'"
+
+
+def test_the_doctor_says_why_an_interpreter_that_is_installed_does_not_run(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tflite-runtime under NumPy 2 imports, and fails when it is used; here its module is one that has no Interpreter."""
+    monkeypatch.setitem(runtimes.MODULES, "tflite-runtime", "json")
+    findings = {finding["name"]: finding for finding in json.loads(cli("doctor", "--json").out)}
+    if importlib.util.find_spec("tflite_runtime") is None:
+        assert findings["tflite-runtime"]["remedy"].startswith("tflite-runtime does not run here: ")
+
+
+def test_without_an_interpreter_the_doctor_names_the_remedy(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(timeout_s: float) -> None:
+        raise runtimes.RuntimeMissingError(f"nothing within {timeout_s} s; run: pip install 'byzantiny[tflite]'")
+
+    monkeypatch.setattr(doctor, "search", none)
+    findings = {finding["name"]: finding for finding in json.loads(cli("doctor", "--json").out)}
+    assert (findings["deployed model"]["found"], findings["deployed model"]["required"]) == ("", False)
+    assert "pip install" in findings["deployed model"]["remedy"]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])

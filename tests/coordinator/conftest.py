@@ -13,11 +13,21 @@ import pytest
 
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.numpy_body import NumpyBody
-from byzantiny.coordinator import ClientFacts, Coordinator, Link, Plan, Surroundings, VirtualClock
+from byzantiny.coordinator import (
+    NOBODY,
+    ClientFacts,
+    Coordinator,
+    Link,
+    Plan,
+    Surroundings,
+    Suspended,
+    VirtualClock,
+    Witness,
+)
 from byzantiny.federation import Federation, build_pipeline
 from byzantiny.fleet import Fleet, Member, Relay
 from byzantiny.ledger import Ledger
-from byzantiny.records import RoundRow
+from byzantiny.records import Evaluated, RoundRow
 from byzantiny.transport.memory import MemoryTransport
 from byzantiny.wire.auth import derive_keys
 from byzantiny_models import datasets
@@ -26,6 +36,7 @@ from byzantiny_models.networks import NETWORKS, initial_model
 NETWORK = NETWORKS["mlp-64-32-10"]
 LAYOUT = NETWORK.layout
 Frames = list[tuple[str, bytes]]
+__all__ = ["LAYOUT", "NETWORK", "Bench", "Suspended", "make_spec"]
 
 
 def make_spec(client_id: str, samples: int = 4, **changes: Any) -> DeviceSpec:
@@ -63,6 +74,7 @@ class Bench:
     extra: list[tuple[str, bytes]] = field(default_factory=list)
     """Frames to be delivered to the coordinator as if from a client, before the next ones."""
     fleet: Fleet | None = None
+    witness: Witness = NOBODY
 
     def spec(self, client_id: str) -> DeviceSpec:
         return self.specs.setdefault(client_id, make_spec(client_id))
@@ -102,7 +114,7 @@ class Bench:
             ledger=self.ledger,
             keys={client_id: derive_keys(self.spec(client_id).secret) for client_id in self.ids},
             clients={client_id: ClientFacts("numpy", "memory") for client_id in self.ids},
-            evaluate=lambda model: 0.0,
+            evaluate=lambda round_num, model: Evaluated(accuracy=0.0),
             entropy=os.urandom,
             instructions=dict,
             stop=self.stop,
@@ -110,6 +122,7 @@ class Bench:
             on_round=on_round,
             links={client_id: Link(max_payload=4096, rto_s=0.05) for client_id in self.ids},
             wake=lambda: fleet.next_due,
+            witness=self.witness,
             cohorts=self.cohorts,
         )
         return Coordinator(self.plan, LAYOUT, federation, surroundings)

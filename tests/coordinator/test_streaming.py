@@ -16,7 +16,7 @@ from byzantiny_models.networks import NETWORKS, initial_model
 from byzantiny_models.rng import Stream, rng_for
 
 PIPELINE = ({"name": "norm-clip", "bound": 60}, {"name": "adaptive-norm-clip", "bound": 50}, {"name": "trimmed-mean"})
-TIMES = ("wall_s", "server_ms")
+TIMES = ("wall_s", "server_ms", "evaluation_ms")
 
 
 @pytest.fixture

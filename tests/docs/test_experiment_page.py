@@ -28,12 +28,14 @@ EXAMPLES = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 TABLES: dict[str, type[msgspec.Struct]] = {
     "The file": config.RunConfig,
     "[training]": config.Training,
+    "[model]": config.Model,
     "[grid]": config.Grid,
     "[partition]": config.Partition,
     "[round]": config.Round,
     "[[clients]]": config.ClientGroup,
     "[attack]": config.Attack,
     "[defence]": config.Defence,
+    "[evaluation]": config.Evaluation,
     "[mqtt]": config.Mqtt,
     "[link]": config.Link,
 }

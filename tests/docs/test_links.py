@@ -17,7 +17,7 @@ PATH = re.compile(r"(?<![\w/.-])((?:tests|docs|host|models|firmware_tools|hil|ex
 NAME = re.compile(r"`(byzantiny(?:_models|_firmware|_hil)?(?:\.\w+)+)(?:\(\))?`")
 GROUPS = {
     f"byzantiny.{kind}"
-    for kind in ("bodies", "ports", "commands", "aggregators", "preaggregators", "screening", "attacks")
+    for kind in ("bodies", "ports", "commands", "aggregators", "preaggregators", "screening", "attacks", "tasks")
 }
 """Groups of entry points, of which some are modules too."""
 

@@ -27,7 +27,8 @@ from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import Event, Notice
 from byzantiny.experiment.resolve import make_federation, make_plan
-from byzantiny.fleet import Fleet, FleetThread, Member, Relay, RelayPlan
+from byzantiny.fleet import AdversaryPlan, Fleet, FleetThread, Member, Relay
+from byzantiny.records import Evaluated
 from byzantiny.transport.mqtt import MqttTransport
 from byzantiny.transport.mqtt_fleet import MqttFleetLink
 from byzantiny.wire.auth import derive_keys
@@ -79,7 +80,7 @@ def coordinator(order: dict[str, Any]) -> None:
             ledger=ledger,
             keys={role.client_id: derive_keys(role.secret) for role in cast.roles},
             clients={role.client_id: ClientFacts("native", "mqtt", role.byzantine) for role in cast.roles},
-            evaluate=lambda _: 0.5,
+            evaluate=lambda *_: Evaluated(accuracy=0.5),
             entropy=heart.entropy,
             instructions=dict,
             stop=lambda: False,
@@ -109,7 +110,7 @@ def fleet(order: dict[str, Any]) -> None:
     members = []
     for slot, (spec, role) in enumerate(zip(specs, cast.roles, strict=True)):
         jitter = np.random.default_rng(slot)
-        relay = Relay(spec, task.network.layout, RelayPlan(cast.attack), jitter) if role.byzantine else None
+        relay = Relay(spec, task.network.layout, AdversaryPlan(cast.attack), jitter) if role.byzantine else None
         members.append(Member(role.client_id, body, slot, relay))
     link = MqttFleetLink(order["broker"], FLEET, [spec.client_id for spec in specs])
     with ExitStack() as stack:

@@ -16,7 +16,7 @@ from byzantiny.experiment.config import parse_experiment
 from byzantiny.federation.streaming import STREAM_ABOVE
 
 KILLED = -9
-TIMES = {"wall_s", "server_ms"}
+TIMES = {"wall_s", "server_ms", "evaluation_ms"}
 
 
 def test_an_experiment_leaves_the_same_rows_whether_rounds_are_streamed(

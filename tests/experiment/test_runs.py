@@ -28,7 +28,7 @@ TWO_ARMS = SMALL | {
     "seeds": [1, 2],
     "arms": {"clean": {}, "median": {"defence": {"pipeline": [{"name": "median"}], "f_declared": 2}}},
 }
-TIMES = {"created_utc", "wall_s", "server_ms"}
+TIMES = {"created_utc", "wall_s", "server_ms", "evaluation_ms"}
 
 
 def files(path):
@@ -170,7 +170,7 @@ def test_a_run_reproduces_identically(run):
     outcome = reproduce(run(attacked).path, ignore)
     assert outcome.identical
     assert outcome.rounds == 12
-    assert outcome.sentence == "identical: 12 rounds, every global model the same bytes"
+    assert outcome.sentence == "identical: 12 rounds, every global model the same bytes, every score the same number"
 
 
 def test_a_run_with_losses_reproduces_without_them(run):
@@ -240,14 +240,18 @@ def test_a_run_without_a_closed_round_cannot_be_compared(digits, tmp_path):
         ({"attack": {"name": "sign-flip", "byzantine": 1, "params": {"scael": 2}}}, "did you mean `scale`"),
         ({"attack": {"name": "sign-flip", "byzantine": 1, "params": {"scale": -1}}}, "must be finite and above 0"),
         (
-            {"attack": {"name": "sign-flip", "byzantine": 1, "params": {"knowledge": "omniscient"}}},
-            "its own body's update",
+            {"attack": {"name": "alie", "byzantine": 2, "knowledge": "own"}},
+            "alie needs to be omniscient, the experiment grants 'own'; set attack.knowledge = 'omniscient'",
         ),
-        ({"attack": {"name": "alie", "byzantine": 1}}, "attack alie with knowledge 'omniscient': a relay knows"),
         (
-            {"attack": {"name": "ipm", "byzantine": 1, "params": {"knowledge": "colluding"}}},
-            "attack ipm with knowledge 'colluding': a relay knows",
+            {"attack": {"name": "ipm", "byzantine": 1, "knowledge": "own", "params": {"knowledge": "colluding"}}},
+            "ipm needs to be colluding, the experiment grants 'own'",
         ),
+        (
+            {"attack": {"name": "alie", "byzantine": 1, "params": {"knowledge": "colluding"}}},
+            "alie fails on a trial round of made-up updates: alie: 1 known updates have no deviation",
+        ),
+        ({"attack": {"name": "sign-flip", "byzantine": 24}}, "24 of 24 clients leaves nobody honest"),
         ({"attack": {"name": "label-flip", "byzantine": 1, "start_round": 2}}, "acts from round 1; set it to 1"),
         ({"defence": {"pipeline": [{"name": "medain"}]}}, "did you mean 'median'"),
         (

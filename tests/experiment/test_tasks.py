@@ -122,7 +122,7 @@ def test_samples_that_a_library_makes_otherwise_are_refused_with_its_version(run
     other = type(task)(
         task.name, task.network, np.roll(task.train_x, 1, axis=0), task.train_y, task.test_x, task.test_y, 10
     )
-    monkeypatch.setattr("byzantiny.experiment.reproduce.open_task", lambda _: other)
+    monkeypatch.setattr("byzantiny.experiment.data.open_task", lambda _: other)
     with pytest.raises(RunError, match=r"the samples hash to .*\(byzantiny .*numpy .*scikit-learn "):
         reproduce(outcome.path, ignore)
 

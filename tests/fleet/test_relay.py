@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from byzantiny.attacks import ATTACKS, AttackError, AttackInfo
-from byzantiny.fleet import Fleet, Member, Relay, RelayPlan
-from byzantiny.fleet.relay import craft
+from byzantiny.fleet import AdversaryPlan, Fleet, Member, Relay, Scene, craft_round
 from byzantiny.updates import UpdateBatch, weighted_squared_norms
 from byzantiny.validation import norm_limit, squared_norm
 from byzantiny.wire.codec import decode_frame, decode_offer
@@ -38,11 +37,16 @@ def lying(bench, world):
 
     def make(attack=None, *, start_round=1, fit_bound=True, **fields):
         b = bench(ids=IDS, **fields)
-        plan = RelayPlan(attack or ATTACKS["sign-flip"](), start_round=start_round, fit_bound=fit_bound)
+        plan = AdversaryPlan(attack or ATTACKS["sign-flip"](), start_round=start_round, fit_bound=fit_bound)
         b.relays[LIAR] = Relay(b.spec(LIAR), world.LAYOUT, plan, np.random.default_rng(0))
         return b
 
     return make
+
+
+def craft(plan, honest, offer, layout, client_id):
+    scene = Scene(offer, layout, np.zeros(layout.d, dtype=np.int32))
+    return craft_round(plan, scene, {}, {client_id: honest}).codes[client_id]
 
 
 def codes(b, client_id, round_num):
@@ -96,7 +100,7 @@ def test_crafting_is_a_function_of_the_offer_the_codes_and_the_name(lying, world
     offer = decode_offer(next(iter(b.ledger.known_offers().values())))
     honest = codes(b, "dev-01", 1)
     kept = honest.copy()
-    plan = RelayPlan(Amplify())
+    plan = AdversaryPlan(Amplify())
     first, again = (craft(plan, honest, offer, world.LAYOUT, LIAR) for _ in range(2))
     assert np.array_equal(first, again)
     assert np.array_equal(honest, kept)
@@ -112,12 +116,12 @@ def test_what_is_crafted_is_not_refused_on_a_grid_whose_tensors_differ(lying, wo
     offer = replace(decode_offer(next(iter(b.ledger.known_offers().values()))), shifts=shifts)
     for attack in (Amplify(), ATTACKS["steer-grid"]()):
         for name in ("dev-01", LIAR):
-            row = craft(RelayPlan(attack), codes(b, name, 1), offer, world.LAYOUT, name)
+            row = craft(AdversaryPlan(attack), codes(b, name, 1), offer, world.LAYOUT, name)
             assert 0 < squared_norm(row, world.LAYOUT, shifts) <= norm_limit(150, world.LAYOUT, shifts) ** 2
 
 
 def test_an_attack_that_needs_to_know_more_than_its_own_update_is_refused(lying):
-    with pytest.raises(AttackError, match="needs `honest`"):
+    with pytest.raises(AttackError, match="give the relay a hub"):
         lying(ATTACKS["sign-flip"](knowledge="omniscient"), rounds=1).run()
 
 
@@ -148,7 +152,7 @@ def test_a_late_update_of_the_body_is_not_sent_as_the_next_rounds(world, bench):
     honest = bench(ids=IDS, rounds=2)
     b = bench(ids=IDS, rounds=2, deadline_s=3.0)
     relay = Relay(
-        b.spec(LIAR), world.LAYOUT, RelayPlan(ATTACKS["sign-flip"](), start_round=9), np.random.default_rng(0)
+        b.spec(LIAR), world.LAYOUT, AdversaryPlan(ATTACKS["sign-flip"](), start_round=9), np.random.default_rng(0)
     )
     b.relays[LIAR] = relay
     through, held = relay.from_body, []

@@ -14,12 +14,13 @@ from byzantiny_models.deploy.arithmetic import ARITHMETICS
 from byzantiny_models.deploy.interpreter import run, run_all
 from byzantiny_models.deploy.model_file import ModelFileError, parse_model
 from byzantiny_models.deploy.probe import NETWORK, probe_inputs, probe_model, probe_weights
-from byzantiny_models.deploy.runtimes import ORDER, RuntimeMissingError, Session, detect, find_runtime
+from byzantiny_models.deploy.runtimes import MODULES, ORDER, RuntimeMissingError, Session, detect, find_runtime, search
 from byzantiny_models.deploy.template import Template, as_template, build_template, load_template, patch, shown
-from byzantiny_models.errors import LayoutError, MissingDependencyError
+from byzantiny_models.errors import LayoutError, MissingDependencyError, ModelsError
 from byzantiny_models.inference import activations, forward
 from byzantiny_models.layouts import LIMITS
 from byzantiny_models.networks import NETWORKS, initial_model
+from byzantiny_models.tasks import TASKS, load_task
 
 TEMPLATES = sorted(NETWORKS)
 
@@ -89,9 +90,36 @@ def test_the_reference_kernels_give_the_forward_pass(references, name):
             assert np.array_equal(session.run(data, shown(network, x)), expected), session.package
 
 
+def held_out(network):
+    """The test samples of every task that can be loaded here and whose samples the network takes."""
+    for name in sorted(TASKS):
+        with contextlib.suppress(ModelsError):
+            task = load_task(name)
+            if task.network.features == network.features:
+                yield task.test_x
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_reference_kernels_give_every_tensor_on_the_test_set_and_two_thousand_inputs(references, name, digits):
+    """Promise P9: not the answers alone but every activation, as TFLM and tflite-runtime show them."""
+    network = NETWORKS[name]
+    model, x = random_model(network, 10), np.concatenate([samples(network, 2000), *held_out(network)])
+    data, ours = patch(load_template(name), network, model), activations(network, model, x)
+    computed = [op.outputs[0] for op in parse_model(data).operators if op.name != "RESHAPE"]
+    assert len(computed) == len(ours)
+    for session in references:
+        values = session.run_all(data, shown(network, x))
+        for index, own in zip(computed, ours, strict=True):
+            assert np.array_equal(values[index].reshape(len(x), -1), own), (session.package, index)
+
+
+def test_the_test_sets_of_digits_are_among_them(digits):
+    assert 360 in [len(x) for x in held_out(NETWORKS["cnn-8x8"])]
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_the_reference_kernels_give_the_forward_pass_on_two_thousand_inputs(references, name):
+def test_the_reference_kernels_give_the_forward_pass_of_many_models(references, name):
     network = NETWORKS[name]
     for seed in range(5):
         model, x = random_model(network, seed), samples(network, 2000)
@@ -218,6 +246,25 @@ def test_a_model_that_kills_the_runtime_is_an_error_and_not_a_hang():
     pytest.importorskip("tflite_micro.python.tflite_micro.runtime", exc_type=ImportError)
     with Session("tflite-micro") as session, pytest.raises(RuntimeMissingError, match="tflite-micro does not run here"):
         session.run(probe_model(), np.zeros((1, 7), np.int8))
+
+
+def test_a_runtime_that_does_not_answer_is_given_up(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 60\n")
+    python.chmod(0o755)
+    started = time.perf_counter()
+    with pytest.raises(RuntimeMissingError, match=r"tflite-micro does not run here: no answer within 0\.2 s"):
+        detect("tflite-micro", str(python), timeout_s=0.2)
+    assert time.perf_counter() - started < 30
+
+
+def test_a_search_says_why_the_preferred_ones_do_not_run(monkeypatch):
+    monkeypatch.setitem(MODULES, "ai-edge-litert", "no_such_module")
+    found = search(("ai-edge-litert", "numpy"))
+    assert found.runtime.package == "numpy"
+    assert found.reasons == {"ai-edge-litert": "ai-edge-litert does not run here: No module named 'no_such_module'"}
+    with pytest.raises(RuntimeMissingError, match=r"No module named 'no_such_module'; run: pip install"):
+        search(("ai-edge-litert",))
 
 
 @pytest.mark.tensorflow

@@ -50,7 +50,7 @@ def test_an_unknown_task_is_refused_by_name():
 
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setitem(TASKS, "digits", replace(TASKS["digits"], load=library.digits.__wrapped__))
     with pytest.raises(MissingDependencyError, match=r"pip install 'byzantiny\[data\]'"):
         load_task("digits")

@@ -1,371 +1,376 @@
-"""Each trainer against a derivation of its own, in Python integers and loops, and all of them side by side on digits."""
+"""The trainers: each against a derivation of its own in plain Python, at its limits, and by what it learns on digits."""
 
-import itertools
-import math
+import dataclasses
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byzantiny_models.errors import InvalidValueError
-from byzantiny_models.networks import NETWORKS, Dense, Network, initial_model
-from byzantiny_models.rng import Stream, derive_key
+from byzantiny_models.costs import scratch_bytes
+from byzantiny_models.errors import InvalidValueError, TrainerError
+from byzantiny_models.float_training import to_float
+from byzantiny_models.inference import accuracy
+from byzantiny_models.layers import AveragePool2D, Conv2D, Dense, Flatten
+from byzantiny_models.local_training import train_clients
+from byzantiny_models.networks import NETWORKS, Network, initial_model
+from byzantiny_models.quantization import rounding_shift, stochastic_shift_wide
+from byzantiny_models.rng import Stream, derive_key, sample_order
+from byzantiny_models.steps import WeightFormat
 from byzantiny_models.tasks import load_task
-from byzantiny_models.trainers import TRAINERS, Job, niti
-from byzantiny_models.trainers.dfa import feedback
-from byzantiny_models.training import accuracy, train
+from byzantiny_models.trainers import TRAINERS, check_trainer, dfa, float32, int8_only, int8_sr, niti
+from byzantiny_models.training import IntegerSteps, train_many
 
-SIZES = st.sampled_from([[4, 3, 2], [7, 5, 10], [6, 5, 4, 3], [5, 3], [1, 1, 1]])
-RATES = st.integers(4, 14)
-SEED = st.integers(0, 2**32 - 1)
+MLP = NETWORKS["mlp-64-32-10"]
+KEYS = ((5, 6), (7, 8))
+SMALL = {
+    "mlp": Network("mlp", (Dense(7, 6, "relu"), Dense(6, 5, "relu"), Dense(5, 3, "linear"))),
+    "line": Network("line", (Dense(4, 3, "linear"),)),
+    "auto": Network("auto", (Dense(6, 4, "relu"), Dense(4, 2, "linear"), Dense(2, 6, "linear")), head="squared-error"),
+    "cnn": Network(
+        "cnn",
+        (
+            Conv2D((5, 5, 1), 2, (3, 3)), AveragePool2D((3, 3, 2), (2, 2)), Flatten((1, 1, 2)), Dense(2, 3, "linear"),
+        ),
+    ),
+}  # fmt: skip
 
 
-def network(sizes):
-    last = len(sizes) - 2
-    layers = [Dense(n, m, "linear" if i == last else "relu") for i, (n, m) in enumerate(itertools.pairwise(sizes))]
-    return Network("-".join(map(str, sizes)), tuple(layers))
-
-
-def job(sizes, seed, lr_shift, samples=5, epochs=2):
-    """A client whose model and samples lie at their limits here and there."""
-    rng, net = np.random.default_rng(seed), network(sizes)
-    limits = net.layout.limits.astype(np.int64)
+def sample(rng, network, n, extreme=0.3):
+    """A model and samples, some of whose values lie at their limits."""
+    limits = network.layout.limits.astype(np.int64)
     spread = rng.choice([64, 2048, 32_512], size=len(limits))
     model = np.clip(rng.integers(-spread, spread + 1), -limits, limits)
-    model = np.where(rng.random(len(limits)) < 0.2, np.sign(model) * limits, model).astype(np.int32)
-    x = np.where(
-        rng.random((samples, sizes[0])) < 0.3, rng.choice([-128, 0, 127]), rng.integers(-128, 128, (samples, sizes[0]))
-    )
-    keys = [tuple(int(v) for v in rng.integers(0, 2**32, 2)) for _ in range(2)]
-    return Job(net, model, x.astype(np.int8), rng.integers(0, net.classes, samples), *keys, epochs, lr_shift)
+    model = np.where(rng.random(len(limits)) < extreme, np.sign(model) * limits, model).astype(np.int32)
+    x = np.where(rng.random((n, network.features)) < extreme, rng.choice([-128, 0, 127]), rng.integers(-128, 128))
+    return model, x.astype(np.int8), rng.integers(0, network.classes, n)
 
 
-def kernels_of(sizes):
-    """Where the kernels lie in a flat model: offset, rows, fan_in."""
-    offset = 0
-    for n, m in itertools.pairwise(sizes):
-        yield offset, m, n
-        offset += n * m + m
+def described(network):
+    """A network as pure_layers.py takes it."""
+    layers = []
+    for layer in network.layers:
+        if isinstance(layer, Dense):
+            layers.append(("dense", layer.inputs, layer.outputs, layer.activation))
+        elif isinstance(layer, Conv2D):
+            layers.append(
+                ("conv", layer.input_shape, layer.filters, layer.kernel, layer.strides, layer.padding, layer.activation)
+            )
+        elif isinstance(layer, AveragePool2D):
+            layers.append(("pool", layer.input_shape, layer.pool))
+    return layers
 
 
-def clip(v, low, high):
-    return max(low, min(v, high))
+def tensors(network, flat, *, int8=False):
+    """A model as pure_layers.py takes it; kernels as int8 weights without masters if `int8`."""
+    parts = [flat[where].tolist() for where in network.layout.slices]
+    return [
+        ({"int8": [min(127, (v + 128) >> 8) for v in kernel]} if int8 else {"master": kernel}, {"master": bias})
+        for kernel, bias in zip(parts[::2], parts[1::2], strict=True)
+    ]
 
 
-def steps_of(pure, work):
-    """Which samples a client visits, and when."""
-    visits = itertools.chain.from_iterable(
-        pure.order(len(work.y), epoch, *work.key_order) for epoch in range(work.epochs)
-    )
-    return list(enumerate(visits))
+def flat_of(pairs):
+    return [v for pair in pairs for tensor in pair for v in tensor.get("master", tensor.get("int8"))]
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_a_card_says_what_there_is_to_say_and_the_zoo_has_it_under_its_name(name):
+    info = TRAINERS[name].info
+    assert info.name == name
+    assert all(getattr(info, field.name) not in ("", ()) for field in dataclasses.fields(info))
+
+
+def test_only_int8_sr_runs_in_the_core_and_only_the_float_control_is_bound_to_one_machine():
+    assert [name for name, each in TRAINERS.items() if each.info.core] == ["int8-sr"]
+    assert [name for name, each in TRAINERS.items() if each.info.same_bytes != "on every machine"] == ["float32"]
+    assert TRAINERS["int8-sr"].train_many is train_many
 
 
 @settings(max_examples=25, deadline=None)
-@given(sizes=SIZES, seed=SEED, lr_shift=RATES)
-def test_int8_sr_by_name_is_what_every_body_trains(sizes, seed, lr_shift):
-    work = job(sizes, seed, lr_shift)
-    trained = TRAINERS["int8-sr"].train(work)
-    direct = train(
-        work.network, work.start, work.x, work.y, work.key_order, work.key_train, epochs=work.epochs, lr_shift=lr_shift
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    name=st.sampled_from(["mlp", "line", "auto", "cnn"]),
+    lr_shift=st.integers(4, 14),
+)
+def test_int8_only_equals_plain_integers(layered, seed, name, lr_shift):
+    rng, network = np.random.default_rng(seed), SMALL[name]
+    start, x, y = sample(rng, network, int(rng.integers(1, 4)))
+    after = layered.train(
+        described(network), network.head, tensors(network, start, int8=True), x.tolist(), y.tolist(), *KEYS, 2, lr_shift
     )
-    assert trained.local.tolist() == direct.tolist()
-    assert trained.start.tolist() == work.start.tolist()
+    begin = flat_of(tensors(network, start, int8=True))
+    scale = np.repeat(
+        [256 if t.dtype == "int16" else 1 for t in network.layout.tensors], [t.elements for t in network.layout.tensors]
+    )
+    change = (np.array(flat_of(after)) - begin) * scale
+    expected = np.clip(start + change, -network.layout.limits, network.layout.limits)
+    trained = int8_only.train_many(network, start, [x], [y], [KEYS[0]], [KEYS[1]], 2, lr_shift)[0]
+    assert trained.tolist() == expected.tolist()
 
 
-def int8_only_step(pure, sizes, model, x, y, t, key, lr_shift):
-    """`w8 -= floor((e a + u) / 2^(s + 8))`, u uniform below 2^(s + 8), s that of a master; biases as in INT8-SR."""
-    record = pure.step(sizes, model, x, y, t, key, lr_shift)
-    after, inputs = list(record["model_after"]), [list(x), *(layer["out"] for layer in record["layers"])]
-    a_key, b_key = record["noise_key"]
-    for layer, (offset, rows, fan_in) in enumerate(kernels_of(sizes)):
-        shift = (7 if layer == len(sizes) - 2 else 10) + (6 if layer == 0 else 5) + lr_shift - 14 + 8
-        for o, j in itertools.product(range(rows), range(fan_in)):
-            i = offset + o * fan_in + j
-            product = record["layers"][layer]["error"][o] * inputs[layer][j]
-            noise = pure.draw(i, a_key, b_key) >> (32 - shift)
-            after[i] = 256 * clip(model[i] // 256 - math.floor((product + noise) / 2**shift), -127, 127)
-    return after
+@given(
+    v=st.integers(-(2**31) + 2**17, 2**31 - 2**17),
+    s=st.integers(0, 24),
+    noise=st.integers(0, 2**32 - 1),
+)
+def test_the_wide_rounding_in_32_bits_is_that_of_wide_integers(v, s, noise):
+    found = stochastic_shift_wide(np.array([v], np.int32), s, np.array([noise], np.uint32))
+    assert found.dtype == np.int32
+    assert found[0] == (v if s == 0 else (v + (noise >> (32 - s))) >> s)
 
 
-@settings(max_examples=40, deadline=None)
-@given(sizes=SIZES, seed=SEED, lr_shift=RATES)
-def test_int8_only_follows_its_formula_and_has_no_finer_weight_than_int8(pure, sizes, seed, lr_shift):
-    work = job(sizes, seed, lr_shift)
-    trained = TRAINERS["int8-only"].train(work)
-    model = [int(v) for v in work.start]
-    for offset, rows, fan_in in kernels_of(sizes):
-        for i in range(offset, offset + rows * fan_in):
-            model[i] = 256 * min(127, (model[i] + 128) // 256)
-    assert trained.start.tolist() == model
-    for t, i in steps_of(pure, work):
-        x = [int(v) for v in work.x[i]]
-        model = int8_only_step(pure, sizes, model, x, int(work.y[i]), t, work.key_train, lr_shift)
-    assert trained.local.tolist() == model
-    for offset, rows, fan_in in kernels_of(sizes):
-        weights = trained.local[offset : offset + rows * fan_in]
-        assert not (weights % 256).any()
-        assert np.abs(weights).max() <= 127 * 256
+def test_the_wide_rounding_refuses_what_it_has_no_noise_for():
+    with pytest.raises(InvalidValueError, match="24"):
+        stochastic_shift_wide(np.array([1], np.int32), 25, np.array([1], np.uint32))
 
 
-def dfa_step(pure, sizes, matrices, model, x, y, t, key, lr_shift):
-    """A step whose hidden errors are `(sum_o e_o B[o, j] + 4) >> 3`, e Q7 and B Q6 to Q10, 0 where a is at a clamp."""
-    record = pure.step(sizes, model, x, y, t, key, lr_shift)
-    after, inputs = list(model), [list(x), *(layer["out"] for layer in record["layers"])]
-    a_key, b_key = record["noise_key"]
-    outermost = record["layers"][-1]["error"]
-    for layer, (offset, rows, fan_in) in enumerate(kernels_of(sizes)):
-        error, frac, a_frac = outermost, 7, 6 if layer == 0 else 5
-        if layer < len(sizes) - 2:
-            sums = [
-                sum(e * int(row[j]) for e, row in zip(outermost, matrices[layer], strict=True)) for j in range(rows)
+def test_an_int8_change_is_a_code_of_its_own_on_a_grid_of_shift_8():
+    rng = np.random.default_rng(1)
+    start = initial_model(MLP, 1)
+    x, y = rng.integers(0, 100, (40, 64)).astype(np.int8), rng.integers(0, 10, 40)
+    trained = int8_only.train_many(MLP, start, [x], [y], [KEYS[0]], [KEYS[1]], 1, 5)[0]
+    change = (trained - start)[MLP.layout.slices[0]]
+    assert (change != 0).any()
+    assert not (change % 256).any()
+
+
+def pure_feedback(layered, network):
+    """B of each hidden layer, by the number of the layer that takes its outputs."""
+    key, at, found = layered.pure.key(0, "dfa", 0, 3), 0, {}
+    for number, layer in enumerate(network.layers[:-1], 1):
+        bound = 0
+        while (bound + 1) ** 2 * layer.outputs <= 6 * 4096:
+            bound += 1
+        bound = min(max(bound, 1), 127)
+        rows = []
+        for _ in range(layer.outputs):
+            row = [
+                ((layered.pure.draw(at + o, *key) >> 16) * (2 * bound + 1) >> 16) - bound
+                for o in range(network.outputs)
             ]
-            alive = [0 < a < 127 for a in inputs[layer + 1]]
-            error = [
-                clip((v + 4) // 8, -(2**15), 2**15 - 1) if live else 0 for v, live in zip(sums, alive, strict=True)
-            ]
-            frac = 10
-        for o, j in itertools.product(range(rows), range(fan_in)):
-            i = offset + o * fan_in + j
-            moved = pure.sr(error[o] * inputs[layer][j], frac + a_frac + lr_shift - 14, pure.draw(i, a_key, b_key))
-            after[i] = clip(model[i] - moved, -32_512, 32_512)
-        for i in range(offset + rows * fan_in, offset + rows * fan_in + rows):
-            step = pure.sr(
-                error[i - offset - rows * fan_in], frac + lr_shift - (a_frac + 6), pure.draw(i, a_key, b_key)
-            )
-            after[i] = clip(model[i] - step, -(2**24 - 1), 2**24 - 1)
-    return after
+            rows.append(row)
+            at += network.outputs
+        found[number] = rows
+    return found
 
 
-@settings(max_examples=40, deadline=None)
-@given(sizes=SIZES, seed=SEED, lr_shift=RATES)
-def test_dfa_follows_its_formula(pure, sizes, seed, lr_shift):
-    work = job(sizes, seed, lr_shift)
-    model, matrices = [int(v) for v in work.start], feedback(work.network)
-    assert [matrix.shape for matrix in matrices] == [(sizes[-1], hidden) for hidden in sizes[1:-1]]
-    for t, i in steps_of(pure, work):
-        x = [int(v) for v in work.x[i]]
-        model = dfa_step(pure, sizes, matrices, model, x, int(work.y[i]), t, work.key_train, lr_shift)
-    assert TRAINERS["dfa"].train(work).local.tolist() == model
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["mlp", "line", "auto"]), lr_shift=st.integers(4, 14))
+def test_direct_feedback_alignment_equals_plain_integers(layered, seed, name, lr_shift):
+    rng, network = np.random.default_rng(seed), SMALL[name]
+    start, x, y = sample(rng, network, int(rng.integers(1, 4)))
+    expected = layered.train(
+        described(network), network.head, tensors(network, start), x.tolist(), y.tolist(), *KEYS, 2, lr_shift,
+        feedback=pure_feedback(layered, network),
+    )  # fmt: skip
+    trained = dfa.train_many(network, start, [x], [y], [KEYS[0]], [KEYS[1]], 2, lr_shift)[0]
+    assert trained.tolist() == flat_of(expected)
 
 
-def test_feedback_matrices_are_fixed_spread_and_different():
-    first, second = feedback(network([8, 40, 40, 10]))
-    assert not np.array_equal(first, second)
-    assert np.array_equal(first, feedback(network([8, 40, 40, 10]))[0])
-    bound = 64 * math.sqrt(6 / 40)  # He's uniform bound, Q6
-    assert bound / 2 < np.abs(first).max() <= math.ceil(bound)
-    assert first.std() == pytest.approx(bound / math.sqrt(3), rel=0.2)
+def test_feedback_is_int8_fixed_and_another_for_each_layer():
+    first, second = dfa.feedback_matrices(SMALL["mlp"])
+    assert first.shape == (6, 3)
+    assert second.shape == (5, 3)
+    assert max(abs(first).max(), abs(second).max()) <= 127
+    assert not np.array_equal(first[:5], second)
+    narrow = Network("narrow", (Dense(4, 1, "relu"), Dense(1, 3, "linear")))
+    assert abs(dfa.feedback_matrices(narrow)[0]).max() <= 127, "isqrt(6 * 4096) is 156"
 
 
-def half_up(v, s):
-    """A sum to nearest, as the trainer's errors are: `(v + 2^(s-1)) >> s`."""
-    return v if s == 0 else (v + 2 ** (s - 1)) // 2**s
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), lr_shift=st.integers(4, 8), batch=st.sampled_from([1, 2, 16]))
+def test_niti_equals_plain_python(pure_niti, seed, lr_shift, batch):
+    rng, sizes = np.random.default_rng(seed), [5, 4, 3]
+    network = Network("net", (Dense(5, 4, "relu"), Dense(4, 3, "linear")))
+    start, x, y = sample(rng, network, int(rng.integers(1, 6)))
+    if rng.random() < 0.3:
+        start = start // 512  # exponents so small that the loss takes its other branch
+    kernels = [start[:20].reshape(4, 5).tolist(), start[24:36].reshape(3, 4).tolist()]
+    after = pure_niti.train(sizes, kernels, x.tolist(), y.tolist(), *KEYS, 2, 9 - lr_shift, batch)
+    trained = niti.train_many(network, start, [x], [y], [KEYS[0]], [KEYS[1]], 2, lr_shift, batch)[0]
+    assert trained[:20].reshape(4, 5).tolist() == after[0]
+    assert trained[24:36].reshape(3, 4).tolist() == after[1]
+    assert np.array_equal(trained[20:24], start[20:24])
+    assert np.array_equal(trained[36:], start[36:]), "biases stay"
 
 
-def psto(v, s):
-    """PstoShift as the paper has it: truncate; of the s dropped bits the upper are the chance, the lower the draw."""
-    if s <= 0:
-        return clip(v, -127, 127)
-    whole = int(math.copysign(abs(v) // 2**s, v))
-    dropped = abs(v) - abs(whole) * 2**s
-    chance, number = dropped // 2 ** (s // 2), dropped % 2 ** (s // 2)
-    if s % 2 == 1:
-        number *= 2
-    sign = (v > 0) - (v < 0)
-    return clip(whole + sign * (chance > number), -127, 127)
+@given(v=st.integers(-(2**31) + 1, 2**31 - 1), s=st.integers(0, 31))
+def test_niti_roundings_equal_their_definitions(pure_niti, v, s):
+    assert niti.round_shift(np.array([v]), s)[0] == pure_niti.rounded(v, s)
+    assert niti.pseudo_stochastic_shift(np.array([v]), s)[0] == pure_niti.psr(v, s)
 
 
-def niti_loss(row, e, label):
-    """One row of NITI's integer softmax cross-entropy, in Python integers."""
-    if e > -7:
-        scaled = [v * 47274 // 2**15 for v in row]
-        scaled = [v * 2**e if e >= 0 else v // 2**-e for v in scaled]
-        top = max(scaled)
-        g = [2 ** max(v - (top - 10), 0) - 1 for v in scaled]
-    else:
-        g = [2 ** (1 - 2 * e) + v * 2 ** (1 - e) + v * v for v in row]
-    total = sum(g)
-    g = [v * 2**11 // total for v in g]
-    g[label] -= sum(g)
-    return [psto(v, 4) for v in g]
-
-
-def niti_narrow(rows):
-    bits = max(abs(v) for row in rows for v in row).bit_length()
-    shift = max(0, bits - 7)
-    return [[clip(half_up(v, shift), -127, 127) for v in row] for row in rows], shift
-
-
-def niti_step(kernels, xs, ys, mu):
-    a, e, inputs = xs, -6, [xs]
-    for number, kernel in enumerate(kernels):
-        acc = [[sum(w * v for w, v in zip(out, row, strict=True)) for out in kernel] for row in a]
-        a, shift = niti_narrow(acc)
-        e += shift - 6
-        if number < len(kernels) - 1:
-            a = [[max(v, 0) for v in row] for row in a]
-        inputs.append(a)
-    error = [niti_loss(row, e, label) for row, label in zip(a, ys, strict=True)]
-    after = list(kernels)
-    for number in reversed(range(len(kernels))):
-        kernel, seen = kernels[number], inputs[number]
-        size = range(len(kernel)), range(len(kernel[0]))
-        grad = [[sum(d[o] * v[j] for d, v in zip(error, seen, strict=True)) for j in size[1]] for o in size[0]]
-        s = max(abs(v) for row in grad for v in row).bit_length() - mu
-        after[number] = [
-            [clip(w - psto(g, s), -127, 127) for w, g in zip(*rows, strict=True)]
-            for rows in zip(kernel, grad, strict=True)
-        ]
-        if number:
-            sums = [[sum(d[o] * kernel[o][j] for o in size[0]) for j in size[1]] for d in error]
-            narrowed, _ = niti_narrow(sums)
-            error = [[d * (v > 0) for d, v in zip(*rows, strict=True)] for rows in zip(narrowed, seen, strict=True)]
-    return after
-
-
-@settings(max_examples=60, deadline=None)
-@given(sizes=SIZES, seed=SEED, lr_shift=RATES)
-def test_niti_follows_its_formula_batch_by_batch_and_leaves_biases_alone(pure, sizes, seed, lr_shift):
-    work = job(sizes, seed, lr_shift, samples=19)
-    trained = TRAINERS["niti"].train(work)
-    model, kernels = [int(v) for v in work.start], []
-    for offset, rows, fan_in in kernels_of(sizes):
-        cells = [min(127, (v + 128) // 256) for v in model[offset : offset + rows * fan_in]]
-        kernels.append([cells[o * fan_in : (o + 1) * fan_in] for o in range(rows)])
-    for epoch in range(work.epochs):
-        order = pure.order(19, epoch, *work.key_order)
-        for batch in (order[:16], order[16:]):
-            xs, ys = [[int(v) for v in work.x[i]] for i in batch], [int(work.y[i]) for i in batch]
-            kernels = niti_step(kernels, xs, ys, max(1, 8 - lr_shift))
-    for (offset, rows, fan_in), kernel in zip(kernels_of(sizes), kernels, strict=True):
-        model[offset : offset + rows * fan_in] = [256 * w for row in kernel for w in row]
-    assert trained.local.tolist() == model
-
-
-@given(v=st.integers(-(2**40), 2**40), s=st.integers(0, 34))
-def test_pseudo_stochastic_rounding_is_that_of_the_paper(v, s):
-    assert niti.pseudo_stochastic(np.array([v]), s).tolist() == [psto(v, s)]
-
-
-def test_pseudo_stochastic_rounding_of_uniform_bits_is_nearly_unbiased():
-    x = np.arange(100 << 8)
-    assert np.mean(niti.pseudo_stochastic(x, 8) - x / 256) == pytest.approx(0, abs=0.04)
-    assert np.array_equal(niti.pseudo_stochastic(-x, 8), -niti.pseudo_stochastic(x, 8))
-
-
-@given(row=st.lists(st.integers(-127, 127), min_size=2, max_size=10), e=st.integers(-12, 12), data=st.data())
-def test_niti_s_loss_is_that_of_the_paper_pulls_towards_the_label_and_stays_int8(row, e, data):
+@given(
+    row=st.lists(st.integers(-127, 127), min_size=2, max_size=12),
+    e=st.integers(-40, 12),
+    data=st.data(),
+)
+def test_niti_loss_equals_its_definition_at_every_exponent(pure_niti, row, e, data):
     label = data.draw(st.integers(0, len(row) - 1))
-    error = niti.loss_error(np.array([row]), e, np.array([label]))[0]
-    assert error.tolist() == niti_loss(row, e, label)
-    assert np.abs(error).max() <= 127
-    assert error[label] <= 0
-    assert all(v >= 0 for i, v in enumerate(error) if i != label)
+    noise = data.draw(st.lists(st.integers(0, 2**32 - 1), min_size=len(row), max_size=len(row)))
+    found = niti.loss_error(np.array([row]), e, np.array([label]), np.array([noise], np.uint32))[0]
+    assert found.tolist() == pure_niti.loss(row, e, label, noise)
+    assert found[label] <= 0
+    assert np.all(np.delete(found, label) >= 0), "a gradient of a softmax"
 
 
-@pytest.mark.parametrize("name", TRAINERS)
-@pytest.mark.parametrize("value", [-128, 127])
-def test_no_trainer_leaves_the_limits_from_a_model_at_its_limits(name, value):
-    net = network([600, 300, 10])
-    sign = np.where(np.arange(net.layout.d) % 2, 1, -1)
-    for start in (net.layout.limits, -net.layout.limits, sign * net.layout.limits):
-        x, y = np.full((17, 600), value, dtype=np.int8), np.arange(17) % 10
-        with np.errstate(over="raise", invalid="raise"):
-            trained = TRAINERS[name].train(Job(net, start.astype(np.int32), x, y, (1, 2), (3, 4), 1, 4))
-        assert (np.abs(trained.local) <= net.layout.limits).all()
-        assert trained.local.dtype == trained.start.dtype == np.int32
+def test_a_maximum_of_128_does_not_wrap():
+    # ceil(log2 128) = 7 would leave 128, which int8 has not: the published code's pitfall.
+    assert niti.bits(np.array([128])) == 8
+    assert niti.round_shift(np.array([128]), niti.bits(np.array([128])) - 7)[0] == 64
 
 
-@pytest.mark.parametrize("name", TRAINERS)
-def test_a_trainer_is_a_function_of_its_job_and_leaves_it_alone(name):
-    work = job([7, 6, 5, 10], 3, 5, samples=9)
-    before = work.start.copy(), work.x.copy()
-    first, second = TRAINERS[name].train(work), TRAINERS[name].train(work)
-    assert first.local.tolist() == second.local.tolist()
-    assert first.start.tolist() == second.start.tolist()
-    assert np.array_equal(work.start, before[0])
-    assert np.array_equal(work.x, before[1])
-    assert first.local.tolist() != first.start.tolist()
+def test_pseudo_stochastic_rounding_is_nearly_unbiased_over_all_that_is_dropped():
+    for s in range(2, 13):
+        values = np.arange(2**s)
+        mean = niti.pseudo_stochastic_shift(values, s).mean()
+        assert abs(mean - values.mean() / 2**s) <= 2.0 ** -(s // 2), "exact up to one step of the lower half"
 
 
-def test_a_float32_step_is_the_gradient_of_softmax_cross_entropy_on_the_grid():
-    net, x = network([2, 2]), np.array([[64, -32]], dtype=np.int8)
-    start = np.array([0, 0, 0, 0, 0, 0], dtype=np.int32)
-    local = TRAINERS["float32"].train(Job(net, start, x, np.array([1]), (1, 2), (3, 4), 1, 5)).local
-    # e = (1/2, -1/2), a = (1, -1/2), rate 1/32: w moves by -e a / 32, 2^14 a unit; the bias (frac 12) by -e / 32.
-    assert local.tolist() == [-256, 128, 256, -128, -64, 64]
+def test_niti_at_the_extremes_of_everything():
+    network = Network("wide", (Dense(600, 8, "relu"), Dense(8, 2, "linear")))
+    start = network.layout.limits.copy()
+    x, y = np.full((64, 600), -128, dtype=np.int8), np.zeros(64, dtype=np.int64)
+    trained = niti.train_many(network, start, [x], [y], [KEYS[0]], [KEYS[1]], 2, 4)
+    assert np.abs(trained).max() <= 2**24 - 1
+    zeros = niti.train_many(network, np.zeros_like(start), [x], [y], [KEYS[0]], [KEYS[1]], 1, 4)
+    assert not zeros[0, : 600 * 8].any(), "without a weight there is no activation and no error below"
 
 
-def test_a_float32_client_visits_its_samples_in_int8_sr_s_order(pure):
-    work = job([4, 3], 8, 4, samples=6, epochs=1)
-    one_by_one = Job(
-        work.network,
-        np.zeros(15, dtype=np.int32),
-        np.eye(6, 4, dtype=np.int8) * 64,
-        work.y,
-        work.key_order,
-        (0, 0),
-        1,
-        4,
+def test_float32_rounds_its_change_without_bias():
+    rng = np.random.default_rng(3)
+    network, start = SMALL["mlp"], initial_model(SMALL["mlp"], 3)
+    x, y, n = rng.integers(-60, 60, (2, 7)).astype(np.int8), np.array([0, 2]), 4000
+    keys = [(c, 9) for c in range(n)]
+    one = float32._Steps(network, start[np.newaxis].copy(), 9)
+    for i in sample_order(2, 0, 1, 2):
+        one.step(x[i : i + 1].astype(np.int32), y[i : i + 1], *np.zeros((2, 1), np.uint32))
+    exact = (one._own[0].astype(np.float64) - to_float(network.layout, start)) * 2.0 ** np.repeat(
+        [t.frac for t in network.layout.tensors], [t.elements for t in network.layout.tensors]
     )
-    w, b = np.zeros((3, 4)), np.zeros(3)
-    for i in pure.order(6, 0, *work.key_order):
-        p = np.exp(w @ (one_by_one.x[i] / 64) + b)
-        e = p / p.sum() - np.eye(3)[work.y[i]]
-        w, b = w - np.outer(e, one_by_one.x[i] / 64) / 16, b - e / 16
-    expected = [*np.rint(w.ravel() * 2**14), *np.rint(b * 2**12)]
-    assert TRAINERS["float32"].train(one_by_one).local == pytest.approx(expected, abs=1)
+    trained = float32.train_many(network, start, [x] * n, [y] * n, [(1, 2)] * n, keys, 1, 9)
+    assert np.abs(trained - start - exact).max() < 1, "one of the two neighbours"
+    assert np.abs((trained - start).mean(axis=0) - exact).max() < 5 * 0.5 / np.sqrt(n)
+
+
+def test_float32_says_something_when_it_diverges():
+    network, start = SMALL["auto"], SMALL["auto"].layout.limits.copy()
+    x = np.full((30, 6), 127, dtype=np.int8)
+    trained = float32.train_many(network, start, [x], [np.zeros(30, int)], [KEYS[0]], [KEYS[1]], 5, 4)
+    assert np.all(np.abs(trained) <= network.layout.limits)
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_many_clients_train_as_each_would_alone(name):
+    rng, network = np.random.default_rng(3), MLP
+    drawn = [(initial_model(MLP, c), *sample(rng, network, int(n))[1:]) for c, n in enumerate((3, 0, 1, 20, 2))]
+    keys = [[tuple(int(v) for v in rng.integers(0, 2**32, 2)) for _ in drawn] for _ in range(2)]
+    models, xs, ys = (list(part) for part in zip(*drawn, strict=True))
+    run = TRAINERS[name].train_many
+    together = run(network, np.array(models), xs, ys, *keys, 2, 5)
+    for c, (model, x, y, *own) in enumerate(zip(models, xs, ys, *keys, strict=True)):
+        alone = run(network, model, [x], [y], *([key] for key in own), 2, 5)[0]
+        assert np.array_equal(together[c], alone)
+    assert np.array_equal(together[1], models[1]), "no samples, no change"
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_a_trainer_leaves_its_arguments_alone(name):
+    start, x, y = initial_model(MLP, 1), np.full((4, 64), 32, dtype=np.int8), np.array([0, 1, 2, 3])
+    for array in (start, x, y):
+        array.setflags(write=False)
+    before = start.copy()
+    trained = TRAINERS[name].train_many(MLP, start, [x], [y], [KEYS[0]], [KEYS[1]], 1, 5)
+    assert np.array_equal(start, before)
+    assert trained.dtype == np.int32
+    assert not np.array_equal(trained[0], start)
+
+
+@pytest.mark.parametrize("name", ["int8-sr", "int8-only", "float32", "dfa"])
+@pytest.mark.parametrize("scope", ["last-layer", "biases", ("dense0/kernel",)])
+def test_a_scope_trains_its_part_and_nothing_else_exists(name, scope):
+    whole = initial_model(MLP, 1)
+    network = MLP.scoped(scope, whole)
+    start, rng = network.project(whole), np.random.default_rng(2)
+    x, y = rng.integers(0, 100, (20, 64)).astype(np.int8), rng.integers(0, 10, 20)
+    trained = TRAINERS[name].train_many(network, start, [x], [y], [KEYS[0]], [KEYS[1]], 1, 5)[0]
+    assert trained.shape == (network.layout.d,)
+    assert not np.array_equal(trained, start)
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "lr_shift", "said"),
+    [
+        ("niti", NETWORKS["cnn-8x8"], 5, "niti does not train conv2d"),
+        ("dfa", NETWORKS["conv1d-imu"], 5, "dfa does not train conv1d"),
+        ("niti", NETWORKS["autoencoder-32"], 5, "squared-error head"),
+        ("niti", MLP.scoped("last-layer", initial_model(MLP, 1)), 5, "use scope all"),
+        ("niti", MLP, 9, "lr_shift 9: 4 .. 8"),
+        ("int8-only", MLP, 15, "lr_shift 15: 4 .. 14"),
+    ],
+)
+def test_what_a_trainer_does_not_train_is_refused_by_name(name, network, lr_shift, said):
+    with pytest.raises(TrainerError, match=said):
+        check_trainer(TRAINERS[name].info, network, lr_shift)
 
 
 @pytest.mark.parametrize("name", ["niti", "dfa"])
-def test_a_trainer_refuses_a_network_it_cannot_train_by_name(name):
-    net = NETWORKS["mlp-64-32-10"]
-    for wrong in (NETWORKS["cnn-8x8"], NETWORKS["autoencoder-32"], net.scoped("last-layer", initial_model(net, 1))):
-        with pytest.raises(InvalidValueError, match=rf"trainer {name} on {wrong.name}: .*choose int8-sr"):
-            TRAINERS[name].check(wrong)
-    TRAINERS[name].check(net)
+def test_a_trainer_itself_refuses_what_its_card_does_not_have(name):
+    network = NETWORKS["cnn-8x8"]
+    x = np.zeros((1, 64), dtype=np.int8)
+    with pytest.raises(TrainerError, match="choose another network"):
+        TRAINERS[name].train_many(network, initial_model(network, 1), [x], [[0]], [KEYS[0]], [KEYS[1]], 1, 5)
 
 
-def test_every_trainer_that_says_so_trains_convolutions_and_frozen_networks():
-    whole = NETWORKS["cnn-8x8"]
-    for net in (whole, whole.scoped("last-layer", initial_model(whole, 1))):
-        x, y = np.full((2, 64), 32, dtype=np.int8), np.array([1, 2])
-        for trainer in TRAINERS.values():
-            if trainer.networks == "all":
-                trainer.check(net)
-                trained = trainer.train(Job(net, initial_model(net, 1), x, y, (1, 2), (3, 4), 1, 4))
-                assert trained.local.shape == (net.layout.d,)
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=list(NETWORKS))
+def test_memory_is_in_the_order_that_each_trainer_is_for(network):
+    ours, only, floats = (TRAINERS[n].training_bytes(network) for n in ("int8-sr", "int8-only", "float32"))
+    assert only < ours < floats
+    assert ours == 2 * network.layout.model_bytes + scratch_bytes(network) == int8_sr.training_bytes(network)
 
 
-@pytest.fixture(scope="module")
-def central():
-    """Accuracies on digits after 5 epochs, 2 seeds, one job a trainer: centralised."""
+def central(name, lr_shift, scope="all", seeds=(1, 2), epochs=4):
+    """Mean accuracy in percent of the integer model, of all training samples at one client."""
+    task, n = load_task("digits"), len(seeds)
+    wholes = [initial_model(task.network, seed) for seed in seeds]
+    network = task.network.scoped(scope, wholes[0])
+    starts = np.stack([network.project(whole) for whole in wholes])
+    keys = [[derive_key(seed, "central", 1, s) for seed in seeds] for s in (Stream.SAMPLE_ORDER, Stream.TRAINING)]
+    xs, ys = [task.train_x] * n, [task.train_y] * n
+    models = TRAINERS[name].train_many(network, starts, xs, ys, *keys, epochs, lr_shift)
+    return 100 * np.mean([accuracy(network, model, task.test_x, task.test_y) for model in models])
+
+
+def test_the_trainers_come_in_the_order_of_the_table():
+    # Wide margins around benchmarks/bench_trainers.py, which has five seeds and 20 epochs: 96 to 97 for the three, 95 to 97
+    # for dfa, 92 to 95 for niti, 80 to 90 for the last layer.
+    ours, only, control, feedback, dynamic, last = (
+        central("int8-sr", 5), central("int8-only", 5), central("float32", 5), central("dfa", 5),
+        central("niti", 7), central("int8-sr", 5, "last-layer"),
+    )  # fmt: skip
+    assert min(ours, only) >= max(control - 2, 89)
+    assert feedback >= 87
+    assert 75 <= dynamic <= ours
+    assert 60 <= last <= min(ours, only, feedback) - 3
+
+
+def test_int8_weights_need_stochastic_rounding():
+    # Rounded to nearest, a step below half a weight is none: reference numbers 96.5 and 40.9 % at 2^-8.
     task = load_task("digits")
+    start = initial_model(task.network, 1)
 
-    def mean(name, epochs=5, lr_shift=5):
-        scores = []
-        for seed in (1, 2):
-            order, noise = (derive_key(seed, "central", 1, s) for s in (Stream.SAMPLE_ORDER, Stream.TRAINING))
-            work = Job(
-                task.network,
-                initial_model(task.network, seed),
-                task.train_x,
-                task.train_y,
-                order,
-                noise,
-                epochs,
-                lr_shift,
-            )
-            scores.append(accuracy(task.network, TRAINERS[name].train(work).local, task.test_x, task.test_y))
-        return float(np.mean(scores))
+    def nearest(v, s, noise):
+        return rounding_shift(np.asarray(v, dtype=np.int64), s).astype(np.int32)
 
-    return {name: mean(name) for name in TRAINERS} | {"niti, 10 epochs of 2^-6": mean("niti", 10, 6)}
+    class Steps(int8_only._Steps):
+        def __init__(self, network, models, lr_shift):
+            super().__init__(network, models, lr_shift)
+            weights = WeightFormat(6, 127, int8_only._as_they_are, nearest)
+            self._inner = IntegerSteps(network, self._own, lr_shift, weights)
 
-
-def test_the_integer_trainers_stand_on_digits_where_the_literature_has_them(central):
-    assert central["int8-sr"] >= central["float32"] - 0.02
-    assert central["int8-only"] >= central["float32"] - 0.03
-    assert central["int8-sr"] > 0.93
-    assert central["int8-sr"] - 0.01 > central["dfa"] > 0.5
-    assert central["niti, 10 epochs of 2^-6"] > 0.9
+    keys = [[derive_key(1, "central", 1, s)] for s in (Stream.SAMPLE_ORDER, Stream.TRAINING)]
+    stuck = train_clients(Steps, task.network, start, [task.train_x], [task.train_y], *keys, 5, 8)[0]
+    moving = int8_only.train_many(task.network, start, [task.train_x], [task.train_y], *keys, 5, 8)[0]
+    assert accuracy(task.network, stuck, task.test_x, task.test_y) < 0.6
+    assert accuracy(task.network, moving, task.test_x, task.test_y) > 0.75

@@ -26,6 +26,10 @@ DEFENCES: dict[str, dict[str, Any]] = {
         "defence": {"pipeline": [{"name": "median"}], "f_declared": 2},
         "attack": {"name": "sign-flip", "byzantine": ["a-01", "b-01"], "params": {"scale": 3.0}, "start_round": 3},
     },
+    "median-alie": {
+        "defence": {"pipeline": [{"name": "median"}], "f_declared": 2},
+        "attack": {"name": "alie", "byzantine": ["a-01", "b-01"], "params": {"z": 1.5}, "start_round": 3},
+    },
 }
 NUMPY = {"body": "numpy"}
 NATIVE = {"body": "native"}
@@ -134,15 +138,26 @@ def test_a_board_on_a_serial_port_is_memory(models_of, reference):
 
 
 @pytest.mark.usefixtures("unicorn", "mosquitto")
-def test_a_mixed_fleet_with_liars_on_both_transports_is_the_reference(models_of, reference):
-    """A relay in front of a native client on MQTT, another in front of a board on a serial port, NumPy beside them."""
+@pytest.mark.parametrize("attacked", ["median-attacked", "median-alie"])
+def test_a_mixed_fleet_with_liars_on_both_transports_is_the_reference(models_of, reference, attacked):
+    """A relay in front of a native client on MQTT, another in front of a board on a serial port, NumPy beside them.
+
+    With ALIE they meet in the hub, in two threads, and know everybody's codes.
+    """
+    seeds = SEEDS if attacked == "median-attacked" else SEEDS[:1]
     mixed = table(
-        "median-attacked",
+        attacked,
         board("unicorn-m4f", "serial"),
         NATIVE | {"transport": "mqtt"},
         NUMPY | {"transport": "mqtt"},
+        seeds=list(seeds),
     )
-    assert models_of(mixed) == reference("median-attacked")
+    assert models_of(mixed) == {seed: reference(attacked)[seed] for seed in seeds}
+
+
+def test_the_order_in_which_frames_come_is_nothing_to_the_adversary(models_of, reference):
+    faults = {"drop": 0.1, "duplicate": 0.1, "reorder": 0.2, "delay_s": 0.01}
+    assert models_of(table("median-alie", link=faults, seeds=[2])) == {2: reference("median-alie")[2]}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from byzantiny.records import ArmInfo, ClientRow, Final, FirmwareInfo, Manifest, RoundRow
+from byzantiny.records import (
+    ArmInfo,
+    AxisScore,
+    ClientRow,
+    Final,
+    FirmwareInfo,
+    LastEvaluation,
+    Manifest,
+    RoundRow,
+)
 
 HOSTILE = "<script>alert('x')</script>"
 CLIENTS = [f"dev-{i:02d}" for i in range(1, 11)]
@@ -29,6 +38,8 @@ class Shape:
     finished: bool = True
     adapts: tuple[str, ...] = ()
     """Arms whose grid adapts."""
+    deployed: bool = False
+    """Whether rounds have the float control, the exported model, attack success, classes and clients."""
 
 
 def arm_infos(shape: Shape) -> list[ArmInfo]:
@@ -137,6 +148,44 @@ def round_row(shape: Shape, arm: str, seed: int, number: int, rows: list[ClientR
     )
 
 
+def evaluated(row: RoundRow) -> RoundRow:
+    """The row with what an evaluation of the deployed model adds; the exported model is the integers' twin but in one round."""
+    value, attacked = row.accuracy or 0.0, row.arm != "clean"
+    asr = round(min(1.0, 0.1 * row.round_num), 4) if attacked else None
+    confusion = [[36 if i == j else int((i, j) == (3, 8)) for j in range(10)] for i in range(10)]
+    last = LastEvaluation(
+        confusion=confusion,
+        clients={client: round(value - 0.01 * i, 4) for i, client in enumerate(CLIENTS)},
+        axes=[
+            AxisScore(bits=bits, arithmetic=a, weight_bytes=317 * bits, accuracy=round(value * bits / 8, 4), asr=asr)
+            for bits in (8, 4)
+            for a in ("tflm-double", "ruy")
+        ],
+        asr_initial=0.3 if attacked else None,
+        asr_of={} if attacked else {"mean": 0.02 * row.seed},
+    )
+    return msgspec.structs.replace(
+        row,
+        accuracy_float=value + 0.004 if value < 0.99 else value,
+        accuracy_exported=value - 1 / 360 if row.round_num == 3 else value,
+        interpreter=f"tflite-micro 1.0 ({HOSTILE})",
+        arithmetic="tflm-double",
+        asr=asr,
+        asr_float=asr,
+        asr_exported=None if asr is None else asr / 2,
+        asr_confidence=None if asr is None else 0.25,
+        recall=[1.0] * 3 + [36 / 37] + [None] + [0.5] * 5,
+        clients_mean=value,
+        clients_p10=value * 0.9,
+        clients_min=value * 0.8,
+        honest_mean=value,
+        honest_p10=value * 0.95,
+        honest_min=value * 0.85,
+        evaluation_ms=4.5,
+        last=last if row.round_num == 12 else None,
+    )
+
+
 def final_of(rows: list[RoundRow]) -> Final:
     tail = [r.accuracy for r in rows[-max(1, len(rows) // 10) :]]
     return Final(
@@ -203,6 +252,8 @@ def manifest_of(shape: Shape) -> Manifest:
         },
         training={"epochs": 1, "lr_shift": 6},
         tensors=["dense0/kernel", "dense0/bias" + (HOSTILE if shape.hostile else "")],
+        class_names=["zero", *map(str, range(1, 9)), HOSTILE] if shape.deployed else [],
+        costs={"parameters": 2410, "inference_macs": 2368, "up_bytes": 2538} if shape.deployed else {},
         clients=clients,
         arms=arm_infos(shape),
         seeds=list(shape.seeds),
@@ -231,6 +282,7 @@ def write_run(path: Path, shape: Shape) -> Path:
             numbers = range(1, shape.rounds + 1)
             clients = [[client_row(shape, arm.name, seed, n, i) for i in range(len(CLIENTS))] for n in numbers]
             rounds = [round_row(shape, arm.name, seed, n, rows) for n, rows in zip(numbers, clients, strict=True)]
+            rounds = [evaluated(row) for row in rounds] if shape.deployed else rounds
             write_lines(folder / "clients.jsonl", [row for rows in clients for row in rows])
             write_lines(folder / "rounds.jsonl", rounds)
             (folder / "final.json").write_bytes(msgspec.json.encode(final_of(rounds)))

@@ -52,6 +52,17 @@ def test_a_line_counts_the_whole_run_so_far():
     )
 
 
+def test_a_line_tells_the_exported_model_where_it_differs_and_the_attack_s_success():
+    out, file = console()
+    live = Live(console=out)
+    live.on_event(ArmStarted("mean", "mean", 1, 1, 2, 3))
+    live.on_event(closed(1, rounds=2, exported=0.5, asr=0.25))
+    live.on_event(closed(2, rounds=2, exported=0.48))
+    first, second = file.getvalue().splitlines()[1:]
+    assert "accuracy 50.0 %, ASR 25.0 %, accepted" in first
+    assert "accuracy 50.0 % (exported 48.0 %), accepted" in second
+
+
 @pytest.mark.parametrize("interactive", [False, True])
 def test_escape_sequences_and_markup_never_reach_the_terminal(interactive):
     out, file = console()

@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 import pytest
 
-from byzantiny.attacks.alie import z_max
+from byzantiny.attacks.untargeted.alie import z_max
 from byzantiny.charts.render import pressed
 from byzantiny.charts.style import DARK, LIGHT, THEMES
 from byzantiny.robustness.breakdown import breakdown_curve, page_defences, pages

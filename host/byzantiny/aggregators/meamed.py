@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.aggregators import kappas
-from byzantiny.aggregators.float_columns import nearest_mean
+from byzantiny.aggregators.float_columns import nearest_mean, ranked
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
@@ -73,7 +73,7 @@ class Meamed:
         lo, hi = (batch.n - 1) // 2, batch.n // 2
 
         def around(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            ranked = np.sort(values, axis=0)
-            return nearest_mean(ranked, self.f, ranked[lo] / 2 + ranked[hi] / 2)
+            ranks = ranked(values)
+            return nearest_mean(ranks, self.f, ranks[lo] / 2 + ranks[hi] / 2)
 
         return FloatAggregate(batch.by_columns(around), diagnostics), state

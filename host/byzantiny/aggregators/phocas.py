@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
-from byzantiny.aggregators.float_columns import nearest_mean
+from byzantiny.aggregators.float_columns import nearest_mean, ranked
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Bound, Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
@@ -72,7 +72,7 @@ class Phocas:
             return Aggregate(total, np.int64(kept), diagnostics), state
 
         def around(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            ranked = np.sort(values, axis=0)
-            return nearest_mean(ranked, self.f, kernels.float_column_sum(ranked[self.f : self.f + middle]) / middle)
+            ranks = ranked(values)
+            return nearest_mean(ranks, self.f, kernels.float_column_sum(ranks[self.f : self.f + middle]) / middle)
 
         return FloatAggregate(batch.by_columns(around), diagnostics), state

@@ -15,6 +15,7 @@ import numpy as np
 
 from byzantiny import kernels
 from byzantiny.aggregators import kappas
+from byzantiny.aggregators.float_columns import ranked
 from byzantiny.updates import Aggregate, AnyAggregate, AnyBatch, FloatAggregate, all_kept
 from byzantiny.updates.rules import Kappa, RuleInfo, require_clients, require_count
 from byzantiny_models.networks import Layout
@@ -68,5 +69,5 @@ class TrimmedMean:
         if batch.exact:
             return Aggregate(batch.columns.trimmed_sum(self.f), np.int64(left), diagnostics), state
         middle = slice(self.f, batch.n - self.f)
-        sums = batch.by_columns(lambda values: kernels.float_column_sum(np.sort(values, axis=0)[middle]))
+        sums = batch.by_columns(lambda values: kernels.float_column_sum(ranked(values)[middle]))
         return FloatAggregate(sums / left, diagnostics), state

@@ -1,90 +1,34 @@
-"""What an attack is, what it may know, and the one door through which it is run."""
+"""What an attack is, and the doors through which it is run: `craft` for updates, `poison` for data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from byzantiny.errors import ByzantinyError
+from byzantiny.attacks.card import KNOWLEDGE, AttackInfo, Knowledge
+from byzantiny.attacks.context import ALONE, AttackContext, Place, Samples
+from byzantiny.attacks.errors import AttackError, AttackWarning
 
-Knowledge: TypeAlias = Literal["own", "colluding", "omniscient"]
-"""Whose honest codes an attacker sees: its own body's, those of all attackers' bodies, or everyone's."""
-
-KNOWLEDGE: tuple[Knowledge, ...] = ("own", "colluding", "omniscient")
-"""From least to most."""
-
-
-class AttackError(ByzantinyError):
-    """An attack that cannot be built or run as asked: a parameter, missing knowledge, rows of the wrong shape."""
-
-
-class AttackWarning(UserWarning):
-    """An attack that runs as asked and is none: it says so, because a defence would look better than it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttackInfo:
-    """The card of an attack; `knowledge` is the least it needs with its default parameters."""
-
-    name: str
-    formula: str
-    goal: Literal["untargeted", "targeted"]
-    knowledge: Knowledge
-    capability: Literal["data", "update", "manifest", "link"]
-    paper: str
-
-
-@dataclass(frozen=True, eq=False)
-class AttackContext:
-    """What the adversary has in a round; a field the experiment does not grant is None.
-
-    `honest`: the honest clients' rows (n - f, d), in grid steps. `own`: the rows (f, d) the attackers' own bodies
-    trained honestly. `defence`: the coordinator's pipeline. `history`: the global models of earlier rounds.
-    """
-
-    honest: NDArray[Any] | None
-    n: int
-    f: int
-    rng: np.random.Generator
-    own: NDArray[Any] | None = None
-    defence: Any = None
-    history: Sequence[NDArray[np.int32]] | None = None
-    round_num: int | None = None
-    model: NDArray[np.int32] | None = None
-
-    def granted(self, knowledge: Knowledge, *, defence: bool = False) -> AttackContext:
-        """Return the context with only what the knowledge grants: `honest` is for the omniscient.
-
-        Every client receives the models and sees round numbers, so those stay. Whether the defence is known is a
-        question of its own. Rows are handed out read-only.
-
-        >>> context = AttackContext(np.ones((3, 2)), n=4, f=1, rng=np.random.default_rng(0), own=np.zeros((1, 2)))
-        >>> context.granted("own").honest is None, context.granted("omniscient").honest.shape
-        (True, (3, 2))
-        """
-        return replace(
-            self,
-            honest=_read_only(self.honest) if knowledge == "omniscient" else None,
-            own=_read_only(self.own),
-            defence=self.defence if defence else None,
-        )
-
-    def need(self, attack: str, field: Literal["honest", "own"]) -> NDArray[np.float64]:
-        """Return the rows of a field as float64.
-
-        Raises:
-            AttackError: the field was not granted, or holds no row.
-        """
-        rows = getattr(self, field)
-        if rows is None or len(rows) == 0:
-            raise AttackError(
-                f"{attack} needs `{field}`, which this context does not hold; grant the knowledge in the experiment"
-            )
-        return np.asarray(rows, dtype=np.float64)
+__all__ = [
+    "ALONE",
+    "KNOWLEDGE",
+    "Attack",
+    "AttackContext",
+    "AttackError",
+    "AttackInfo",
+    "AttackWarning",
+    "Constrained",
+    "DataAttack",
+    "Knowledge",
+    "Measured",
+    "Place",
+    "Samples",
+    "UpdateAttack",
+    "craft",
+    "poison",
+]
 
 
 class UpdateAttack(Protocol):
@@ -95,7 +39,7 @@ class UpdateAttack(Protocol):
 
     @property
     def knowledge(self) -> Knowledge:
-        """What it needs to know as parametrised; with "own", row i may depend on `own[i]` alone."""
+        """What it needs to know as parametrised; with "own", row i may depend on `own[i]` and `data[i]` alone."""
         ...
 
     def craft(self, context: AttackContext) -> NDArray[np.float64]:
@@ -119,13 +63,41 @@ class DataAttack(Protocol):
         ...
 
     def poison(
-        self, x: NDArray[Any], y: NDArray[Any], classes: int, rng: np.random.Generator
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        self, x: NDArray[Any], y: NDArray[Any], classes: int, rng: np.random.Generator, place: Place = ALONE
+    ) -> Samples:
         """Return the poisoned samples and labels, as new arrays.
 
         Raises:
             AttackError: labels outside 0 .. classes - 1, or a class the task does not have.
         """
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A targeted attack, of data or of updates, that says on what its success is measured."""
+
+    def probes(
+        self, x: NDArray[Any], y: NDArray[Any], classes: int, rng: np.random.Generator, place: Place = ALONE
+    ) -> Samples | None:
+        """Return inputs made of test samples, and the label each is to get; success is the share that gets it.
+
+        A sample that has the wanted label anyway is not asked, or success would be free. None: as parametrised it wants
+        nothing in particular. With `aims_at = "chosen inputs"` the same pair is handed back as `context.chosen` or
+        `place.chosen`.
+
+        Raises:
+            AttackError: a class the task does not have, or no test sample can show it.
+        """
+        ...
+
+
+@runtime_checkable
+class Constrained(Protocol):
+    """An update attack that promises to stay within something: a radius, a box, an honest rounding."""
+
+    def kept(self, context: AttackContext, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
+        """Return, for every row of codes (f, d), whether it is within."""
         ...
 
 
@@ -141,7 +113,7 @@ def craft(attack: UpdateAttack, context: AttackContext, *, defence_known: bool =
     if context.f < 1:
         raise AttackError(f"{attack.name} with f = {context.f}: an attack needs at least 1 attacker; set f")
     rows = attack.craft(context.granted(attack.knowledge, defence=defence_known))
-    known = context.own if context.own is not None else context.honest
+    known = next((a for a in (context.own, context.honest, context.model) if a is not None), None)
     d = rows.shape[-1] if known is None else known.shape[-1]
     if rows.dtype != np.float64 or rows.shape != (context.f, d) or np.isnan(rows).any():
         raise AttackError(
@@ -150,9 +122,40 @@ def craft(attack: UpdateAttack, context: AttackContext, *, defence_known: bool =
     return rows
 
 
-def _read_only(rows: NDArray[Any] | None) -> NDArray[Any] | None:
-    if rows is None:
-        return None
-    view: NDArray[Any] = rows.view()
-    view.setflags(write=False)
-    return view
+def poison(
+    attack: DataAttack,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    classes: int,
+    rng: np.random.Generator,
+    place: Place = ALONE,
+) -> Samples:
+    """Run a data attack, and check what goes in and what comes out.
+
+    Raises:
+        AttackError: labels outside 0 .. classes - 1, before or after; samples or labels of another type or shape.
+
+    >>> from byzantiny.attacks import LabelFlip
+    >>> x, y = np.zeros((2, 3), dtype=np.int8), np.array([0, 9])
+    >>> poison(LabelFlip(), x, y, 10, np.random.default_rng(0))[1].tolist()
+    [9, 0]
+    """
+    check_labels(attack.name, y, classes)
+    poisoned, labels = attack.poison(x, y, classes, rng, place)
+    if poisoned.dtype != x.dtype or poisoned.shape[1:] != x.shape[1:] or labels.shape != (len(poisoned),):
+        raise AttackError(
+            f"{attack.name} made samples {poisoned.dtype} {poisoned.shape} and labels {labels.shape} of "
+            f"{x.dtype} {x.shape}: need the same type and features, a label each; fix the attack"
+        )
+    check_labels(attack.name, labels, classes)
+    return poisoned, labels.astype(y.dtype)
+
+
+def check_labels(attack: str, y: NDArray[Any], classes: int) -> None:
+    """Raise unless labels are of the task.
+
+    Raises:
+        AttackError: one outside 0 .. classes - 1.
+    """
+    if y.size and not (int(y.min()) >= 0 and int(y.max()) < classes):
+        raise AttackError(f"{attack}: labels {y.min()} .. {y.max()}; the task has classes 0 .. {classes - 1}")

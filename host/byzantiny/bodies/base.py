@@ -17,8 +17,7 @@ class DeviceSpec:
     """Everything a body needs to be one device.
 
     `dataset` is the read-only blob of docs/wire.md 3; it is where the body can read it, never on the wire. So is `base`, the
-    frozen part of the network where only some of it is trained. `trainer` is one of `byzantiny_models.trainers`; a body that
-    is no NumPy knows `int8-sr` alone.
+    frozen part of the network where only some of it is trained.
     """
 
     client_id: str
@@ -31,6 +30,7 @@ class DeviceSpec:
     rx_credit: int = 32
     base: bytes = b""
     trainer: str = "int8-sr"
+    """What it trains with; the C core, and so every other body than `numpy`, knows `int8-sr` alone."""
 
 
 class Body(Protocol):

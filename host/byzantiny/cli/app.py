@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from byzantiny.cli import doctor as doctor_module
-from byzantiny.cli import listing, robustness
+from byzantiny.cli import listing, model, robustness
+from byzantiny.cli.partition import show_partition
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
+from byzantiny.cli.sweeps import start_sweep
 from byzantiny.experiment import provenance
 from byzantiny.experiment.config import ConfigError
 
@@ -38,14 +40,16 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command in (demo, run, resume, report, reproduce):
+    for command in (demo, run, resume, report, reproduce, sweep):
         app.command()(command)
     app.command("phase")(robustness.phase_)
     for study in (robustness.bias, robustness.kappa, robustness.breakdown):
         app.command()(study)
+    app.command()(partition)
     app.command("list")(list_)
     app.command("ls", hidden=True)(list_)
     app.command()(doctor)
+    app.add_typer(model.app, name="model")
     for point in sorted(entry_points(group="byzantiny.commands"), key=lambda point: point.name):
         app.add_typer(point.load(), name=point.name)
     return app
@@ -89,6 +93,26 @@ def run(
     start_run(Output(json), experiment, out=out, overrides=parse_settings(settings or []), broker=broker)
 
 
+def sweep(
+    grid: Annotated[Path, typer.Argument(help="A grid file, e.g. experiments/suite-1.toml.", metavar="GRID")],
+    engine: Annotated[
+        str, typer.Option("--engine", help="inprocess: without frames; frames: the coordinator; ray: a Ray cluster.")
+    ] = "inprocess",
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Processes; default: the processors there are.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    settings: Settings = None,
+    json: Json = False,
+    out: Annotated[Path, typer.Option("--out", help="Folder that receives the sweep's directory.")] = Path("sweeps"),
+) -> None:
+    """Run a grid of attacks, defences, wires, f, skew, tasks and seeds; the same command goes on where it was stopped."""
+    start_sweep(
+        Output(json), grid, out=out, engine=engine, jobs=jobs, retry_failed=retry_failed,
+        overrides=parse_settings(settings or []),
+    )  # fmt: skip
+
+
 def resume(run: Run, json: Json = False, broker: Broker = None) -> None:
     """Go on with a run that was suspended (Ctrl-C) or killed; the result is the same, byte for byte."""
     resume_run(Output(json), run, broker=broker)
@@ -104,11 +128,28 @@ def reproduce(run: Run, json: Json = False) -> None:
     reproduce_run(Output(json), run)
 
 
+def partition(
+    experiment: File,
+    arm: Annotated[
+        str | None, typer.Option("--arm", help="This arm alone; default: every different partition.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="One of the experiment's seeds; default: its first.")
+    ] = None,
+    settings: Settings = None,
+    json: Json = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the picture: .svg, .png or .html.")] = None,
+) -> None:
+    """Show who would hold which samples: clients by classes, with sizes; nothing is run."""
+    overrides = parse_settings(settings or [])
+    show_partition(experiment, arm=arm, seed=seed, overrides=overrides, json=json, out=out)
+
+
 def list_(
     what: Annotated[str | None, typer.Argument(help="One of the kinds; default: all.", metavar="[KIND]")] = None,
     json: Json = False,
 ) -> None:
-    """List aggregators, pre-aggregators, screening, attacks, tasks, networks, bodies and ports."""
+    """List aggregators, pre-aggregators, screening, attacks, tasks, networks, trainers, bodies and ports."""
     listing.print_listing(what, json=json)
 
 

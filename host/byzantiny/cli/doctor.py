@@ -21,6 +21,7 @@ from byzantiny.bodies.ports import GROUP as PORTS
 from byzantiny.bodies.ports import port_names
 from byzantiny.bodies.registry import GROUP as BODIES
 from byzantiny.bodies.registry import body_names, unavailable_reason
+from byzantiny_models.deploy.runtimes import MODULES, ORDER, RuntimeMissingError, search
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ PACKAGES = (
     ("numpy", "numpy", "arrays", "pip install byzantiny", True),
     ("paho-mqtt", "paho.mqtt", "the MQTT transport", "pip install byzantiny", True),
     ("pyserial", "serial", "the serial transport, emulated and real boards", "pip install byzantiny", True),
+    ("tflite", "tflite", "reading and patching .tflite files", "pip install 'byzantiny[tflite]'", False),
     ("scikit-learn", "sklearn", "the digits task", "pip install 'byzantiny[data]'", False),
     ("unicorn", "unicorn", "emulated Cortex-M boards (bodies unicorn-*)", "pip install 'byzantiny[emulator]'", False),
     ("pyelftools", "elftools", "loading and sizing firmware images", "pip install 'byzantiny[emulator]'", False),
@@ -49,6 +51,20 @@ PACKAGES = (
 )
 NARROW_COLUMNS, LEAST_BESIDE = 80, 64
 """Below the first, what was found has no column of its own; the second are those that mark, name and remedy need."""
+INTERPRETER_TIMEOUT_S = 30.0
+REMEDIES = {
+    "tflite-runtime": "pip install 'byzantiny[tflite]'",
+    "ai-edge-litert": "pip install ai-edge-litert",
+    "tf.lite": "pip install 'byzantiny[tensorflow]'",
+    "tflite-micro": "pip install tflite-micro",
+    "numpy": "pip install byzantiny",
+}
+INTERPRETERS = {
+    "tflite-runtime": "the deployed model in TFLM's arithmetic (BUILTIN_REF)",
+    "ai-edge-litert": "the deployed model; up to 1.2 in TFLM's arithmetic",
+    "tf.lite": "Keras files, templates of new networks, quantization-aware training",
+    "tflite-micro": "the deployed model by TFLM itself",
+}
 PROGRAMS = (
     ("mosquitto", ("mosquitto", "-h"), "the fast private MQTT broker", "apt-get install mosquitto"),
     ("qemu-system-arm", ("qemu-system-arm", "--version"), "the body qemu", "apt-get install qemu-system-arm"),
@@ -57,10 +73,11 @@ PROGRAMS = (
 
 
 def diagnose() -> list[Finding]:
-    """Look at packages, programs, native code and limits; nothing is started but `--version`."""
+    """Look at packages, programs, native code, interpreters and limits; what is started is bounded in time."""
     findings = [_package(*entry) for entry in PACKAGES]
     findings += [_program(*entry) for entry in PROGRAMS]
     findings.append(_kernels())
+    findings += _interpreters()
     findings += _plugged(BODIES, body_names(), "what executes clients in an experiment (body = ...)")
     findings += _plugged(PORTS, port_names(), 'the same on a serial line (transport = "serial")')
     findings.append(_descriptors())
@@ -123,6 +140,24 @@ def _kernels() -> Finding:
     backend = kernels.backend().variant
     found = backend if backend != "numpy" else ""
     return Finding("native kernels", found, "fast aggregation (NumPy: the same, slower)", "byzantiny firmware build")
+
+
+def _interpreters() -> list[Finding]:
+    """Who runs the deployed model, found by running one in a process of its own, and why those preferred to it do not."""
+    gives = "running the exported .tflite of a model"
+    try:
+        found = search(timeout_s=INTERPRETER_TIMEOUT_S)
+    except RuntimeMissingError as error:
+        return [Finding("deployed model", "", gives, str(error))]
+    runtime = found.runtime
+    who = f"{runtime.package} {runtime.version}, {runtime.arithmetic or 'an unknown arithmetic'} ({runtime.resolver})"
+    findings = [Finding("deployed model", who, gives, REMEDIES[runtime.package])]
+    for package in (each for each in ORDER if each in MODULES and each != runtime.package):
+        there = _has(MODULES[package])
+        broken = found.reasons.get(package, "") if there else ""
+        version = "installed, not tried" if there and not broken else ""
+        findings.append(Finding(package, version, INTERPRETERS[package], broken or REMEDIES[package]))
+    return findings
 
 
 def _plugged(group: str, names: list[str], what: str) -> list[Finding]:

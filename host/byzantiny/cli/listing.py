@@ -19,13 +19,16 @@ from byzantiny.attacks import load_attacks
 from byzantiny.bodies.ports import port_names
 from byzantiny.bodies.registry import body_names
 from byzantiny.experiment.config import ConfigError
+from byzantiny.experiment.costs import scope_costs
 from byzantiny.preaggregators import load_preaggregators
 from byzantiny.screening import load_screening
 from byzantiny.suggest import unknown_name
 from byzantiny.updates.rules import PROPERTIES, STREAMS, Bound, Kappa
+from byzantiny_models.metrics import TITLES
 from byzantiny_models.networks import NETWORKS
-from byzantiny_models.tasks import TASKS
+from byzantiny_models.tasks import load_tasks
 from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import TrainerInfo
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -127,30 +130,68 @@ def _cards(zoo: Mapping[str, Callable[..., Any]]) -> Rows:
 
 
 def _networks() -> Rows:
-    return [
-        {
-            "name": network.name,
-            "parameters": str(network.layout.d),
-            "model bytes": str(network.layout.model_bytes),
-            "features": str(network.features),
-            "classes": str(network.classes),
-        }
-        for network in NETWORKS.values()
-    ]
+    """Every network with what it costs, whole and in part.
+
+    >>> row = _networks()[0]
+    >>> row["name"], row["inference macs"], row["bytes up a round"]
+    ('mlp-64-32-10', '2368', 'all 2538, last-layer 458, biases 170')
+    """
+    rows = []
+    for network in NETWORKS.values():
+        scopes = scope_costs(network)
+        whole = scopes["all"]
+        row = {"name": network.name, "features": str(network.features), "classes": str(network.classes)}
+        for label, key in _WHOLE.items():
+            row[label] = str(whole.get(key, "no template"))
+        for label, key in _BY_SCOPE.items():
+            row[label] = ", ".join(f"{scope} {found[key]}" for scope, found in scopes.items())
+        rows.append(row)
+    return rows
+
+
+_WHOLE = {
+    "parameters": "parameters",
+    "model bytes": "model_bytes",
+    "inference macs": "inference_macs",
+    "activation bytes": "activation_bytes",
+    "weight flash bytes": "weight_flash_bytes",
+    "tflite bytes": "tflite_bytes",
+}
+_BY_SCOPE = {
+    "training macs": "training_macs",
+    "training arena bytes": "training_arena_bytes",
+    "bytes down a round": "down_bytes",
+    "bytes up a round": "up_bytes",
+}
+"""Labels of a listing and their names in `network_costs`."""
 
 
 def _trainers() -> Rows:
+    return [_trainer(trainer.info) for trainer in TRAINERS.values()]
+
+
+def _trainer(info: TrainerInfo) -> Row:
+    row = {field.name: _plain(getattr(info, field.name)) for field in dataclasses.fields(info)}
+    del row["lr_shifts"]
+    row["lr_shift"] = "{} .. {}".format(*info.lr_shifts)
+    row["runs_on"] = "every body" if row.pop("core") else "body numpy"
+    return row
+
+
+def _tasks() -> Rows:
+    """The cards of the tasks; none is loaded, so what is not installed or not there is no obstacle."""
     return [
         {
-            "name": trainer.name,
-            "formula": trainer.formula,
-            "networks": trainer.networks,
-            "bytes a weight": f"{trainer.bytes_per_weight:g}",
-            "runs on": "every body" if trainer.device else "the numpy body",
-            "same bits": trainer.reproducible,
-            "paper": trainer.paper,
+            "name": source.name,
+            "data": source.data,
+            "samples": source.samples,
+            "features": source.features,
+            "network": source.network,
+            "metric": TITLES[source.metric],
+            "partition_key": source.key or "none",
+            "needs": ", ".join(filter(None, [source.files and f"`data`: {source.files}", source.needs])) or "nothing",
         }
-        for trainer in TRAINERS.values()
+        for source in load_tasks().values()
     ]
 
 
@@ -159,7 +200,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "preaggregators": lambda: _cards(load_preaggregators()),
     "screening": lambda: _cards(load_screening()),
     "attacks": lambda: _cards(load_attacks()),
-    "tasks": lambda: [{"name": name} for name in TASKS],
+    "tasks": _tasks,
     "networks": _networks,
     "trainers": _trainers,
     "bodies": lambda: [{"name": name} for name in body_names()],

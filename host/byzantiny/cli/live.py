@@ -21,6 +21,7 @@ from rich.text import Text
 from byzantiny.cli.encoding import carried
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Event, Notice, RoundClosed
 from byzantiny.report import ArmSummary, Run, summarize_arms
+from byzantiny.report.metric import metric_heading, metric_name, metric_title
 from byzantiny.report.targets import percent
 from byzantiny.report.text import printable
 from byzantiny.report.units import grouped, human_bytes, human_seconds
@@ -142,15 +143,17 @@ class Live:
 def _lines(track: _Track, event: Event) -> list[str]:
     """What a log shows of an event: a run's start and end, and about every tenth of its rounds."""
     start = track.start
+    metric = metric_title(start.metric)
     head = f"[{start.index}/{start.count}] {printable(start.title or start.arm)}, seed {start.seed}"
     if isinstance(event, ArmStarted):
         return [f"{head}: {event.rounds} rounds"]
     if isinstance(event, ArmFinished):
-        return [f"{head}: done in {human_seconds(event.wall_s)}, accuracy {percent(event.accuracy)} (last tenth)"]
+        return [f"{head}: done in {human_seconds(event.wall_s)}, {metric} {percent(event.accuracy)} (last tenth)"]
     if isinstance(event, RoundClosed) and _is_tenth(event.round_num, event.rounds):
         parts = [
             f"round {event.round_num}/{event.rounds}",
-            f"accuracy {percent(event.accuracy)}",
+            f"{metric} {percent(event.accuracy)}{_exported(event)}",
+            *([] if event.asr is None else [f"ASR {percent(event.asr)}"]),
             f"accepted {track.accepted}, refused {track.refused}",
             f"up {human_bytes(track.bytes_up)}, down {human_bytes(track.bytes_down)}",
         ]
@@ -158,6 +161,11 @@ def _lines(track: _Track, event: Event) -> list[str]:
         parts += [f"{human_seconds(event.eta_s)} left"] if event.eta_s is not None else []
         return [f"{head}: " + ", ".join(parts)]
     return []
+
+
+def _exported(event: RoundClosed) -> str:
+    """The exported model's accuracy where it is another than the integers'."""
+    return "" if event.exported in (None, event.accuracy) else f" (exported {percent(event.exported)})"
 
 
 def _is_tenth(round_num: int, rounds: int) -> bool:
@@ -170,7 +178,7 @@ def _is_tenth(round_num: int, rounds: int) -> bool:
 
 
 def sparkline(values: list[float], width: int = 20, sparks: str = SPARKS) -> str:
-    """Accuracies as blocks on a scale from 0 to 100 %, the last of each bucket where there are more than `width`.
+    """Shares as blocks on a scale from 0 to 100 %, the last of each bucket where there are more than `width`.
 
     >>> sparkline([0.0, 0.5, 1.0]), len(sparkline([0.5] * 100))
     ('▁▅█', 20)
@@ -191,11 +199,16 @@ def _progress_table(tracks: list[_Track], console: Console) -> Table:
         for cells in (_progress_cells(track, curve, sparks) for track in tracks[-MOST_TRACKS:])
     ]
     figures = [*zip(*rows, strict=True)][1:]
-    used = sum(gap + max(cell_len(name), _widest(column)) for name, column in zip(shown, figures, strict=False))
+    # All arms of a run have one task, and so one metric.
+    heads = {"accuracy": metric_title(tracks[-1].start.metric)} if tracks else {}
+    used = sum(
+        gap + max(cell_len(heads.get(name, name)), _widest(column))
+        for name, column in zip(shown, figures, strict=False)
+    )
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
     table.add_column("arm", overflow="ellipsis", no_wrap=True, max_width=max(width - used, 4))
     for name in shown:
-        table.add_column(name, justify="left" if name == "accuracy" else "right", no_wrap=True)
+        table.add_column(heads.get(name, name), justify="left" if name == "accuracy" else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     return table
@@ -232,7 +245,7 @@ def arms_table(run: Run, *, width: int = WIDE_COLUMNS, encoding: str = "utf-8") 
     gap = 3 if width >= WIDE_COLUMNS else 2
     word = max((cell_len(word) for row in rows for word in row[0].plain.split()), default=0)
     name = min(_widest(row[0] for row in rows), max(LEAST_NAME, word))
-    headers = ("accuracy", "target", "updates", "bytes", "wall")
+    headers = (metric_title(metric_name(run.manifest)), "target", "updates", "bytes", "wall")
     figures = [*zip(*rows, strict=True)][1:]
     used = sum(gap + max(cell_len(header), _widest(cells)) for header, cells in zip(headers, figures, strict=True))
     if width < STACKED_COLUMNS or name + used > width:
@@ -302,5 +315,6 @@ def print_table(run: Run, console: Console | None = None) -> None:
     for problem in run.problems:
         console.print(Text(f"unfinished: {printable(problem, 300)}", style="yellow"), soft_wrap=whole)
     console.print(arms_table(run, width=console.width, encoding=console.encoding))
-    note = "Accuracy: mean over the last tenth of the rounds and the seeds. Bytes and wall time: per seed."
+    heading = metric_heading(metric_name(run.manifest))
+    note = f"{heading}: mean over the last tenth of the rounds and the seeds. Bytes and wall time: per seed."
     console.print(Text(note, style="dim"), soft_wrap=whole)

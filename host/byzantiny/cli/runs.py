@@ -15,6 +15,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from byzantiny.cli.errors import EXIT_SUSPENDED, USER_ERRORS
 from byzantiny.cli.live import Live, print_table
 from byzantiny.coordinator import Suspended
@@ -39,6 +41,16 @@ class Output:
         """Print a line for people."""
         if not self.json:
             sys.stdout.write(text + "\n")
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show on a terminal that something takes its time."""
+        console = Console(stderr=True)
+        if self.json or not console.is_terminal:
+            yield
+            return
+        with console.status(what):
+            yield
 
     def give(self, value: Any) -> None:
         """Print the object for machines."""

@@ -5,8 +5,10 @@ from byzantiny.coordinator.collect import Suspended
 from byzantiny.coordinator.coordinator import Coordinator, Link, Surroundings
 from byzantiny.coordinator.plan import Plan
 from byzantiny.coordinator.rows import ClientFacts
+from byzantiny.coordinator.witness import NOBODY, Witness
 
 __all__ = [
+    "NOBODY",
     "ClientFacts",
     "Clock",
     "Coordinator",
@@ -16,4 +18,5 @@ __all__ = [
     "Surroundings",
     "Suspended",
     "VirtualClock",
+    "Witness",
 ]

@@ -58,6 +58,8 @@ class Collector:
     notice: Callable[[str], None]
     wake: Callable[[], float | None]
     """When something that only `pump` sees is due: a frame held by a channel, a relay's timer."""
+    gone: Callable[[str], None] = lambda _client_id: None
+    """Told of a client whose round is over without an accepted update."""
     poll_s: float = 0.25
     """Longest wait without looking at `stop` (and at a transport that works only when pumped)."""
     _strangers: Counter[str] = field(default_factory=Counter)
@@ -168,7 +170,7 @@ class Collector:
             hello = event.hello
             if hello.device_id != client_id:
                 self.sessions[client_id].end()
-                self._settled.add(client_id)
+                self._give_up(client_id)
                 self._device_refusals[client_id] = f"the link of {client_id} answers as {hello.device_id}"
                 return
             facts = {
@@ -178,7 +180,7 @@ class Collector:
             }
             self.ledger.put_device(client_id, {**facts, "n_samples": hello.n_samples, "max_payload": hello.max_payload})
         elif isinstance(event, Refused):
-            self._settled.add(client_id)
+            self._give_up(client_id)
             self._device_refusals[client_id] = f"{event.name} ({event.phase})"
         elif isinstance(event, Silent):
             self.notice(f"{client_id} does not answer; the round waits for it until its deadline")
@@ -199,10 +201,16 @@ class Collector:
                     self._store(client_id, candidate.codes, candidate.n_samples)
                 self._settled.add(client_id)
             elif self._is_final(receipt):
-                self._settled.add(client_id)
+                self._give_up(client_id)
             elif client_id in context.cohort and client_id not in self._settled:
                 self._apply(client_id, session.begin(work, now), [])
         return accepted
+
+    def _give_up(self, client_id: str) -> None:
+        """The round is over for a client, without its update unless that came before."""
+        if client_id not in self._settled:
+            self._settled.add(client_id)
+            self.gone(client_id)
 
     def _is_final(self, receipt: Receipt) -> bool:
         """Whether a refusal ends the device's round: not if a forger may have caused it, or if it is of another one."""

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from byzantiny.coordinator.clock import Clock
 from byzantiny.coordinator.collect import Collected, Collector
 from byzantiny.coordinator.intake import Intake
-from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, reopen
+from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, plan_of, reopen, steps_of
 from byzantiny.coordinator.rows import ClientFacts, RoundFacts, Traffic, UpdateFacts, client_rows, round_row
+from byzantiny.coordinator.witness import NOBODY, Witness
 from byzantiny.federation import Federation, RoundDiagnostics, ServerState
 from byzantiny.ledger import AcceptedUpdate, Ledger, RoundClosing
-from byzantiny.records import RoundRow
+from byzantiny.records import Evaluated, RoundRow
 from byzantiny.transport.base import Inbox, Transport
-from byzantiny.updates import AggregationError
 from byzantiny.validation import ValidationContext
 from byzantiny.wire.auth import Keys
 from byzantiny.wire.codec import decode_offer
@@ -40,7 +40,8 @@ class Surroundings:
     ledger: Ledger
     keys: Mapping[str, Keys]
     clients: Mapping[str, ClientFacts]
-    evaluate: Callable[[Model], float]
+    evaluate: Callable[[int, Model], Evaluated]
+    """What the model after a round is worth, by the round's number."""
     entropy: Callable[[int], bytes]
     """Nonces only; they are outside the reproduced set."""
     instructions: Callable[[], Mapping[str, int]]
@@ -51,6 +52,7 @@ class Surroundings:
     links: Mapping[str, Link]
     wake: Callable[[], float | None] = lambda: None
     poll_s: float = 0.25
+    witness: Witness = NOBODY
     cohorts: Mapping[int, tuple[str, ...]] | None = None
     """Replays the accepted sets of another run: the cohort of each round, instead of a draw."""
 
@@ -85,6 +87,7 @@ class Coordinator:
             stop=world.stop,
             notice=world.notice,
             wake=world.wake,
+            gone=world.witness.settled,
             poll_s=world.poll_s,
         )
 
@@ -117,10 +120,17 @@ class Coordinator:
         round_ = self._open(state)
         before = self._traffic()
         model = self._layout.pack(state.model)
-        intake = self._intake(round_, state)
+        intake, witness, quorum = self._intake(round_, state), self._world.witness, self._quorum(round_)
+        now = self._world.clock.now()
+        witness.opened(round_.offer, state.model, round_.opening.cohort, quorum, now, now + self._plan.deadline_s)
+
+        def store(client_id: str, codes: npt.NDArray[np.int8], claimed: int) -> None:
+            intake.put(client_id, codes, claimed)
+            witness.accepted(client_id, codes)
+
         held: list[str] = []
         for update in self._world.ledger.each_accepted(round_.round_num):
-            intake.put(update.client_id, _codes(update), update.n_samples)
+            store(update.client_id, _codes(update), update.n_samples)
             held.append(update.client_id)
         receipts = self._world.ledger.receipts(round_.round_num)
         collected = self._collector.collect(
@@ -128,15 +138,17 @@ class Coordinator:
             model,
             self._context(round_),
             accepted=held,
-            store=intake.put,
-            quorum=self._quorum(round_),
+            store=store,
+            quorum=quorum,
             deadline_s=self._plan.deadline_s,
         )
         # What was refused before a suspension is of this round too.
         collected = replace(collected, receipts=(*receipts, *collected.receipts))
         accepted = [UpdateFacts.of(update) for update in self._world.ledger.each_accepted(round_.round_num)]
         server_started = time.perf_counter()
-        after, diagnostics, reason = self._aggregate(state, round_.round_num, intake)
+        after, diagnostics, reason = self._federation.close(
+            state, intake.buffer.batch if intake.buffer.count else None, lambda: intake.scales, self._plan.seed
+        )
         server_ms = (time.perf_counter() - server_started) * 1000
         facts = RoundFacts(
             arm=self._plan.arm,
@@ -145,12 +157,12 @@ class Coordinator:
             cohort=round_.opening.cohort,
             outcome="no-aggregate" if diagnostics is None else "aggregated",
             reason=reason,
-            accuracy=self._world.evaluate(after.model),
+            evaluated=self._world.evaluate(round_.round_num, after.model),
             model_sha256=hashlib.sha256(self._layout.pack(after.model)).hexdigest(),
             wall_s=time.perf_counter() - started,
             server_ms=server_ms,
             shifts=() if self._federation.grid is None else round_.offer.shifts,
-            step=self._step(round_.offer.shifts),
+            step=steps_of(self._plan, self._layout, round_.offer.shifts),
         )
         self._close(facts, after, collected, accepted, diagnostics, before)
         return after
@@ -170,7 +182,7 @@ class Coordinator:
             self._world.notice(f"going on with round {left_open.round_num}, which was left open")
             return reopen(left_open)
         round_ = make_round(
-            self._plan_of(state),
+            plan_of(self._plan, self._federation, state),
             state.round_num + 1,
             state.model,
             self._layout,
@@ -179,31 +191,6 @@ class Coordinator:
         )
         self._world.ledger.open_round(round_.opening)
         return round_
-
-    def _plan_of(self, state: ServerState) -> Plan:
-        """The plan of the round after `state`: its grid, and the bound on that grid."""
-        if self._federation.grid is None or state.grid is None:
-            return self._plan
-        shifts = state.grid.shifts
-        return replace(self._plan, shifts=shifts, l2_bound=self._federation.grid.bound(shifts))
-
-    def _step(self, shifts: tuple[int, ...]) -> float:
-        """The finest step of a grid in those of the first grid, so that norms of all rounds have one unit."""
-        now, first = (min(self._layout.exponents(grid)) for grid in (shifts, self._plan.shifts))
-        return 2.0 ** (now - first)
-
-    def _aggregate(
-        self, state: ServerState, round_num: int, intake: Intake
-    ) -> tuple[ServerState, RoundDiagnostics | None, str]:
-        """Apply the pipeline, then adapt the grid; a rule beyond its limit leaves both as they are and says why (P6)."""
-        if not intake.buffer.count:
-            return self._federation.skip(state), None, "no update was accepted before the deadline"
-        rng = rng_for(self._plan.seed, Stream.AGGREGATION, round_num=round_num)
-        try:
-            after, diagnostics = self._federation.apply(state, intake.buffer.batch(), rng)
-        except AggregationError as error:
-            return self._federation.skip(state), None, str(error)
-        return self._federation.adapt(after, intake.scales), diagnostics, ""
 
     def _close(
         self,

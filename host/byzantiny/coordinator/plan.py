@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from byzantiny.federation import Federation, ServerState
 from byzantiny.ledger import RoundOpening
 from byzantiny.wire.codec import decode_offer, encode_offer
 from byzantiny.wire.messages import Offer
@@ -64,6 +65,20 @@ def draw_cohort(plan: Plan, round_num: int) -> tuple[str, ...]:
         len(ordered), size=plan.cohort_size, replace=False
     )
     return tuple(ordered[index] for index in sorted(int(index) for index in chosen))
+
+
+def plan_of(plan: Plan, federation: Federation, state: ServerState) -> Plan:
+    """Return the plan of the round after `state`: its grid, and the bound on that grid."""
+    if federation.grid is None or state.grid is None:
+        return plan
+    shifts = state.grid.shifts
+    return replace(plan, shifts=shifts, l2_bound=federation.grid.bound(shifts))
+
+
+def steps_of(plan: Plan, layout: Layout, shifts: tuple[int, ...]) -> float:
+    """Return the finest step of a grid in those of the first grid, so that norms of all rounds have one unit."""
+    now, first = (min(layout.exponents(grid)) for grid in (shifts, plan.shifts))
+    return float(2.0 ** (now - first))
 
 
 def make_round(

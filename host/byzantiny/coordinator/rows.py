@@ -12,7 +12,7 @@ import numpy as np
 from byzantiny.coordinator.collect import Collected
 from byzantiny.federation import RoundDiagnostics
 from byzantiny.ledger import AcceptedUpdate, Receipt
-from byzantiny.records import ClientRow, RoundRow
+from byzantiny.records import ClientRow, Evaluated, RoundRow
 from byzantiny.updates import CODE_LIMIT
 from byzantiny.wire.events import LinkStats
 from byzantiny.wire.messages import Verdict
@@ -74,7 +74,7 @@ class RoundFacts:
     cohort: tuple[str, ...]
     outcome: str
     reason: str
-    accuracy: float | None
+    evaluated: Evaluated
     model_sha256: str
     wall_s: float
     server_ms: float
@@ -82,6 +82,9 @@ class RoundFacts:
     """The round's grid, where it adapts."""
     step: float = 1.0
     """Its finest step, in those of the first grid."""
+
+
+_EVALUATED = [field.name for field in msgspec.structs.fields(Evaluated)]
 
 
 def round_row(facts: RoundFacts, collected: Collected, accepted: int, traffic: Mapping[str, Traffic]) -> RoundRow:
@@ -93,7 +96,7 @@ def round_row(facts: RoundFacts, collected: Collected, accepted: int, traffic: M
         round_num=facts.round_num,
         outcome=facts.outcome,
         reason=facts.reason,
-        accuracy=facts.accuracy,
+        **{name: getattr(facts.evaluated, name) for name in _EVALUATED},
         cohort=len(facts.cohort),
         accepted=accepted,
         refused=verdicts[Verdict.REJECTED] + len(collected.device_refusals),

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from byzantiny.attacks import load_attacks
+from byzantiny.attacks.base import Measured, Place, Samples, poison
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
-from byzantiny.experiment.shares import hash_shares, share_out
+from byzantiny.experiment.shares import Share, hash_shares, share_out
 from byzantiny.suggest import unknown_name
 from byzantiny_models import datasets
+from byzantiny_models.networks import initial_model
 from byzantiny_models.rng import Stream, rng_for
 from byzantiny_models.tasks import Task
 
@@ -27,6 +29,8 @@ class Role:
     dataset: bytes
     samples: int
     byzantine: bool
+    share: Share
+    """Its training samples, as dealt and as its device shows them: before an attack touched them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Cast:
     attack: Any
     poisons_data: bool
     partition_sha256: str
+    chosen: Samples | None = None
+    """The inputs that a targeted attack is measured on, and the labels that they are to get."""
 
     @property
     def byzantine(self) -> list[str]:
@@ -49,16 +55,32 @@ def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
     members = run.members()
     shares = share_out(run, seed, task)
     attack = make_attack(run)
-    liars = set(byzantine_ids(run, seed)) if attack is not None else set()
+    liars = sorted(byzantine_ids(run, seed), key=str.encode) if attack is not None else []
     poisons_data = attack is not None and hasattr(attack, "poison")
+    chosen = chosen_of(attack, seed, task) if liars else None
+    start = initial_model(task.network, seed) if poisons_data and liars else None
     roles = []
     for (client_id, group), share in zip(members, shares, strict=True):
         x, y = share.of(task)
         if poisons_data and client_id in liars:
-            x, y = attack.poison(x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id))
+            place = Place(liars.index(client_id), len(liars), task.network, start, chosen)
+            x, y = poison(attack, x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id), place)
         blob = datasets.pack(x, y, task.network.classes)  # a task may have fewer labels than its network has outputs
-        roles.append(Role(client_id, group, secret_of(seed, client_id), blob, len(y), client_id in liars))
-    return Cast(tuple(roles), attack, poisons_data, hash_shares(shares))
+        secret = secret_of(seed, client_id)
+        roles.append(Role(client_id, group, secret, blob, len(y), client_id in liars, share))
+    return Cast(tuple(roles), attack, poisons_data, hash_shares(shares), chosen)
+
+
+PROBES_ROUND = (1 << 32) - 1
+"""No round has this number: the probes' draw is nobody else's."""
+
+
+def chosen_of(attack: Any, seed: int, task: Task) -> Samples | None:
+    """Return the probes of a targeted attack, made of test samples; None where it has none."""
+    if not isinstance(attack, Measured):
+        return None
+    rng = rng_for(seed, Stream.ATTACK, round_num=PROBES_ROUND)
+    return attack.probes(task.test_x, task.test_y, task.classes, rng, Place(network=task.network))
 
 
 def secret_of(seed: int, client_id: str) -> bytes:
@@ -96,11 +118,6 @@ def make_attack(run: RunConfig) -> Any:
         attack = factory(**run.attack.params)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"attack {run.attack.name}: {error}") from error
-    if not hasattr(attack, "poison") and attack.knowledge != "own":
-        raise ConfigError(
-            f"attack {run.attack.name} with knowledge {attack.knowledge!r}: a relay knows its own body's update and no"
-            " other; choose an attack, or parameters, that need no more"
-        )
     if hasattr(attack, "poison") and run.attack.start_round > 1:
         raise ConfigError(
             f"attack.start_round = {run.attack.start_round}: {run.attack.name} poisons the data a device"

@@ -9,6 +9,7 @@ from byzantiny.experiment.schema import ClientGroup, RunConfig
 from byzantiny.suggest import unknown_name
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.messages import UART_PAYLOAD_MAX
+from byzantiny_models.networks import SCOPES
 from byzantiny_models.trainers import TRAINERS
 
 
@@ -20,12 +21,13 @@ def check_run(run: RunConfig, where: str) -> None:
     if repeated is not None:
         raise ConfigError(f"{where}: seeds names {repeated} twice; the same run is no second witness")
     _check_attack(run, ids, where)
+    _check_training(run, where)
     _check_grid(run, where)
     _check_broker(run, where)
+    _check_evaluation(run, where)
     _check_round(run, len(ids), where)
     for group in run.clients:
         _check_group(group, where)
-        _check_trainer(run.training.trainer, group, where)
     faulty = any(probability > 0 for probability in msgspec.structs.astuple(run.link))
     if faulty and {group.transport for group in run.clients} != {"memory"}:
         raise ConfigError(f"{where}: [link] injects faults in virtual time, which only the memory transport has")
@@ -64,6 +66,36 @@ def _check_broker(run: RunConfig, where: str) -> None:
         )
 
 
+def _check_training(run: RunConfig, where: str) -> None:
+    name = run.training.trainer
+    if name in SCOPES:
+        raise ConfigError(f'{where}: training.trainer = "{name}" is a scope; set training.scope = "{name}"')
+    if name not in TRAINERS:
+        raise ConfigError(f"{where}: {unknown_name('trainer', name, TRAINERS)}")
+    elsewhere = next((group for group in run.clients if group.body != "numpy"), None)
+    if not TRAINERS[name].info.core and elsewhere is not None:
+        raise ConfigError(
+            f'{where}: training.trainer = "{name}" runs on body = "numpy" alone, and `{elsewhere.prefix}` has body = '
+            f'"{elsewhere.body}", which trains int8-sr; change the body or the trainer'
+        )
+    twice = None if isinstance(run.training.scope, str) else _first_duplicate(run.training.scope)
+    if twice is not None:
+        raise ConfigError(f"{where}: training.scope names `{twice}` twice; name it once")
+
+
+def _check_evaluation(run: RunConfig, where: str) -> None:
+    asked = run.evaluation
+    if asked.arithmetic != "auto" and asked.interpreter not in ("auto", "numpy"):
+        raise ConfigError(
+            f'{where}: evaluation.arithmetic = "{asked.arithmetic}" with interpreter = "{asked.interpreter}", which has its'
+            ' own; leave one of them at "auto"'
+        )
+    for key, values in (("bits", asked.bits), ("arithmetics", asked.arithmetics)):
+        twice = _first_duplicate([str(value) for value in values])
+        if twice is not None:
+            raise ConfigError(f"{where}: evaluation.{key} names {twice} twice; name it once")
+
+
 def _check_grid(run: RunConfig, where: str) -> None:
     low, high = run.grid.low_steps, run.grid.high_steps
     if high < 2 * low + 3:
@@ -89,16 +121,6 @@ def _check_group(group: ClientGroup, where: str) -> None:
         raise ConfigError(
             f"{where}: payload_bytes = {group.payload_bytes} of `{group.prefix}` is more than the"
             f" {UART_PAYLOAD_MAX} of a serial line; lower it"
-        )
-
-
-def _check_trainer(name: str, group: ClientGroup, where: str) -> None:
-    if name not in TRAINERS:
-        raise ConfigError(f"{where}: training.trainer: {unknown_name('trainer', name, TRAINERS)}")
-    if not TRAINERS[name].device and group.body != "numpy":
-        raise ConfigError(
-            f'{where}: the clients `{group.prefix}` run on body = "{group.body}", which trains int8-sr alone, not {name}; '
-            'set body = "numpy", or training.trainer = "int8-sr"'
         )
 
 

@@ -32,8 +32,10 @@ from byzantiny.experiment.schema import (
     Attack,
     ClientGroup,
     Defence,
+    Evaluation,
     Grid,
     Link,
+    Model,
     Mqtt,
     Partition,
     Round,
@@ -53,9 +55,11 @@ __all__ = [
     "ClientGroup",
     "ConfigError",
     "Defence",
+    "Evaluation",
     "Experiment",
     "Grid",
     "Link",
+    "Model",
     "Mqtt",
     "Partition",
     "Round",
@@ -88,8 +92,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(table, order="deterministic")).hexdigest()
 
 
-_SHARED = ("name", "task", "data", "seeds", "clients", "mqtt", "rounds")
-"""Keys an arm may not override: the arms of a run share its clients, its task and its seeds."""
+_SHARED = ("name", "task", "data", "seeds", "clients", "mqtt", "rounds", "model")
+"""Keys an arm may not override: the arms of a run share its clients, its task, its seeds and its start."""
 
 
 def load_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:

@@ -9,7 +9,7 @@ from typing import Any
 
 from byzantiny.experiment.config import Experiment
 from byzantiny.experiment.errors import ConfigError
-from byzantiny.experiment.rundir import RunError
+from byzantiny.experiment.rundir import RunError, begun
 from byzantiny.records import Manifest
 from byzantiny.suggest import unknown_name
 from byzantiny_models.tasks import Task, load_tasks
@@ -25,6 +25,18 @@ def open_task(experiment: Experiment) -> Task:
     if run.task not in tasks:
         raise ConfigError(unknown_name("task", run.task, tasks))
     return tasks[run.task](Path(run.data) if run.data else None)
+
+
+def reopen_task(experiment: Experiment, run_dir: Path) -> Task:
+    """Load the task of a run that began; its config is `experiment`.
+
+    Raises:
+        RunError: the run's data are not what it began with. ConfigError, ModelsError: as `open_task`.
+    """
+    manifest, task = begun(run_dir, experiment), open_task(experiment)
+    if manifest is not None:
+        require_same(manifest, task, run_dir)
+    return task
 
 
 def sources_of(task: Task) -> list[dict[str, str | int]]:

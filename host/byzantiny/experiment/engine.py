@@ -5,29 +5,32 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
+from byzantiny.experiment.adversary import check_adversary, make_adversary
 from byzantiny.experiment.cast import make_cast
-from byzantiny.experiment.config import Experiment
+from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
 from byzantiny.experiment.data import open_task, require_same
+from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
-from byzantiny.experiment.resolve import check_pipeline, check_trainer, make_federation, make_plan, network_of
+from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan, scoped_task
+from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
 from byzantiny.records import Final, FirmwareInfo, RoundRow
 from byzantiny.transport.brokers import open_broker
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.auth import derive_keys
-from byzantiny_models.inference import forward
-from byzantiny_models.metrics import score
 from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.tasks import Task
 
@@ -43,6 +46,10 @@ class Engine:
     command: tuple[str, ...] = ()
     cohorts: Mapping[tuple[str, int], Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
     """Replays: (arm, seed) -> round -> the clients whose updates were accepted."""
+    in_memory: bool = False
+    """Keep the ledgers in memory, for sweeps: an arm that is interrupted is run anew, and P2 is not claimed (SPEC 8)."""
+    known: Mapping[tuple[str, int], Mapping[int, Sequence[str]]] = field(default_factory=dict)
+    """Replays: (arm, seed) -> round -> the clients whose codes the adversary knew, where not all were in."""
     task: Task | None = None
     """The experiment's task, where it is loaded already."""
 
@@ -61,28 +68,40 @@ class Engine:
             ]
             if None not in held:
                 return [final for final in held if final is not None]
+        if self.in_memory and {group.transport for group in experiment.base.clients} != {"memory"}:
+            raise ConfigError(
+                'a ledger in memory is for the memory transport alone; set transport = "memory" for all clients'
+            )
         task = open_task(experiment) if self.task is None else self.task
         if before is not None:
             require_same(before, task, run_dir)
         for arm, run in experiment.arms.items():
-            network = network_of(run, run.seeds[0], task)
-            check_trainer(arm, run, network)
-            check_pipeline(arm, run, network.layout)
-            make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
+            scoped = check_training(arm, run, task)
+            check_pipeline(arm, run, scoped.network.layout)
+            check_adversary(arm, run, scoped)
+            make_cast(run, run.seeds[0], scoped)  # refuses, before any round, an attack or a partition that cannot be
+            probes_of(run, run.seeds[0], scoped)
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
+            deployed = stack.enter_context(
+                opened_deployed(experiment, task.network, lambda text: self.listener(Notice(text)))
+            )
             url, kind = self._open_broker(experiment, stack)
-            manifest = describe(experiment, run_dir.name, task, self.command, broker_kind=kind, before=before)
+            start = pin_start(experiment, run_dir, task.network, before)
+            manifest = describe(
+                experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=start
+            )
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
-            stage = _Stage(experiment, run_dir, task, url, {info.name: info for info in manifest.firmware})
+            firmware = {info.name: info for info in manifest.firmware}
+            stage = _Stage(experiment, run_dir, task, url, firmware, start, deployed)
             finished = False
             try:
                 finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
                 finished = True
             finally:
                 wall_s = round(manifest.wall_s + time.perf_counter() - started, 3)
-                firmware = list(stage.firmware.values())
-                done = msgspec.structs.replace(manifest, firmware=firmware, finished=finished, wall_s=wall_s)
+                images = list(stage.firmware.values())
+                done = msgspec.structs.replace(manifest, firmware=images, finished=finished, wall_s=wall_s)
                 rundir.write_json(run_dir / rundir.MANIFEST, done.to_dict())
         return finals
 
@@ -101,28 +120,40 @@ class Engine:
         arms = list(stage.experiment.arms)
         count = len(arms) * len(run.seeds)
         index = run.seeds.index(seed) * len(arms) + arms.index(arm) + 1
-        self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed))
+        self.listener(ArmStarted(arm, run.title or arm, index, count, run.rounds, seed, stage.task.metric))
         held = rundir.load_final(folder)
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
-        cast = make_cast(run, seed, stage.task)
-        network = network_of(run, seed, stage.task)
+        task = scoped_task(run, stage.task, seed, stage.pretrained)
+        cast, network = make_cast(run, seed, task), task.network
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
-            ledger = stack.enter_context(rundir.open_ledger(folder, keep_updates=run.keep_updates))
+            ledger = stack.enter_context(self._ledger(folder, run))
             stack.callback(rundir.export, folder, ledger)
             closed = ledger.last_closed()
             first = 1 if closed is None else closed.round_num + 1
-            setting = Setting(network, stage.broker, name, self.entropy, first)
+            setting = Setting(
+                network,
+                stage.broker,
+                name,
+                self.entropy,
+                adversary=make_adversary(run, cast, network),
+                folder=None if self.in_memory else folder,
+                known=self.known.get((arm, seed)),
+                notice=lambda text: self.listener(Notice(text)),
+                first_round=first,
+            )
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            surroundings = self._surroundings(stage, network, world, ledger, progress, (arm, seed))
+            first_model = stage.first_model(network, seed)
+            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], first_model)
+            surroundings = self._surroundings(evaluator, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
-            Coordinator(plan, network.layout, federation, surroundings).run(initial_model(network, seed))
+            Coordinator(plan, network.layout, federation, surroundings).run(first_model)
             for info in world.firmware():
                 if info.name not in stage.firmware or info.instructions_per_step is not None:
                     stage.firmware[info.name] = info  # the same image may run where it is counted and where it is not
@@ -131,10 +162,15 @@ class Engine:
         self.listener(ArmFinished(arm, seed, final.accuracy_last_tenth, final.wall_s))
         return final
 
+    def _ledger(self, folder: Path, run: RunConfig) -> Ledger:
+        if not self.in_memory:
+            return rundir.open_ledger(folder, keep_updates=run.keep_updates)
+        folder.mkdir(parents=True, exist_ok=True)
+        return Ledger.create(":memory:", keep_updates=run.keep_updates)
+
     def _surroundings(
         self,
-        stage: _Stage,
-        network: Network,
+        evaluator: Evaluator,
         world: World,
         ledger: Ledger,
         progress: Callable[[RoundRow], None],
@@ -150,7 +186,7 @@ class Engine:
             ledger=ledger,
             keys={client_id: derive_keys(secret) for client_id, secret in world.secrets.items()},
             clients=world.clients,
-            evaluate=lambda model: score(stage.task, forward(network, model, stage.task.test_x)),
+            evaluate=evaluator,
             entropy=self.entropy,
             instructions=world.instructions,
             stop=stop,
@@ -159,6 +195,7 @@ class Engine:
             links=world.links,
             wake=world.wake,
             poll_s=world.poll_s,
+            witness=world.witness,
             cohorts=self.cohorts.get(which),
         )
 
@@ -173,6 +210,18 @@ class _Stage:
     broker: str | None
     firmware: dict[str, FirmwareInfo]
     """Filled as the arms say what they ran."""
+    start: PinnedStart | None
+    deployed: Mapping[str, Deployed | None]
+    """Who answers for the exported models, by arm."""
+
+    @property
+    def pretrained(self) -> NDArray[np.int32] | None:
+        """The whole model of the starting point, None if the seed draws one."""
+        return None if self.start is None else self.start.start.model
+
+    def first_model(self, network: Network, seed: int) -> NDArray[np.int32]:
+        """Return what round 1 begins with: what of the starting point is trained, or what the seed draws."""
+        return initial_model(network, seed) if self.pretrained is None else network.project(self.pretrained)
 
 
 class _Progress:
@@ -206,5 +255,7 @@ class _Progress:
                 seed=row.seed,
                 outcome=row.outcome,
                 reason=row.reason,
+                exported=row.accuracy_exported,
+                asr=row.asr if row.asr_exported is None else row.asr_exported,
             )
         )

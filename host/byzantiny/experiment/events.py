@@ -20,6 +20,8 @@ class ArmStarted:
     count: int
     rounds: int
     seed: int
+    metric: str = "accuracy"
+    """What `accuracy` is in the events that follow: the task's metric."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class RoundClosed:
     outcome: str = "aggregated"
     """`aggregated` or `no-aggregate`."""
     reason: str = ""
+    exported: float | None = None
+    """The exported model's; None where it was not run."""
+    asr: float | None = None
+    """The deployed model's attack success rate; None without probes."""
 
 
 @dataclass(frozen=True)

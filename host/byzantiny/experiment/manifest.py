@@ -13,13 +13,15 @@ from byzantiny.coordinator.plan import draw_cohort
 from byzantiny.experiment import provenance
 from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
+from byzantiny.experiment.costs import network_costs
 from byzantiny.experiment.data import dataset_sha256, sources_of
-from byzantiny.experiment.resolve import make_plan, network_of, stages_of
+from byzantiny.experiment.resolve import make_plan, scoped_task, stages_of
+from byzantiny.experiment.starting import PinnedStart
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
-from byzantiny_models.networks import Network
 from byzantiny_models.tasks import Task
 from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import EVERY_MACHINE, ONE_MACHINE
 
 
 def describe(
@@ -30,10 +32,14 @@ def describe(
     *,
     broker_kind: str,
     before: Manifest | None = None,
+    start: PinnedStart | None = None,
 ) -> Manifest:
-    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's."""
+    """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's.
+
+    `start` is the starting point, if the seeds do not draw the first model.
+    """
     base = experiment.base
-    network = network_of(base, base.seeds[0], task)
+    network = scoped_task(base, task, base.seeds[0], None if start is None else start.start.model).network
     cast = make_cast(base, base.seeds[0], task)
     commit, dirty = provenance.git_state()
     return Manifest(
@@ -59,14 +65,18 @@ def describe(
             "dataset_sha256": dataset_sha256(task),
             **base.partition.in_force(),
             "partition_sha256": cast.partition_sha256,
+            "metric": task.metric,
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
-            "metric": task.metric,
+            **({} if start is None else start.described()),
         },
         sources=sources_of(task),
         training=_training(experiment),
         grid=msgspec.to_builtins(base.grid),
+        evaluation=msgspec.to_builtins(base.evaluation),
+        class_names=list(task.class_names),
+        costs=network_costs(network),
         tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[
             {
@@ -90,9 +100,19 @@ def describe(
     )
 
 
+def _training(experiment: Experiment) -> dict[str, str | int | float | list[str]]:
+    """The keys of [training], and where a run gives the same bytes (P1): the float control does on one machine only."""
+    keys = msgspec.to_builtins(experiment.base.training)
+    bound = [
+        arm for arm, run in experiment.arms.items() if TRAINERS[run.training.trainer].info.same_bytes != EVERY_MACHINE
+    ]
+    where = f"{ONE_MACHINE}: {', '.join(bound)}" if bound else EVERY_MACHINE
+    return {**keys, "same_bytes": where}
+
+
 def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     base = experiment.base
-    plan = make_plan(base, "", seed, network_of(base, seed, task).layout)
+    plan = make_plan(base, "", seed, scoped_task(base, task, seed).network.layout)
     cohorts = [draw_cohort(plan, round_num) for round_num in range(1, base.rounds + 1)]
     return {
         "seed": seed,
@@ -102,28 +122,9 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     }
 
 
-def _training(experiment: Experiment) -> dict[str, str | int | float]:
-    """What the first arm trains; on which machines all arms' updates are the same bits."""
-    said: dict[str, str | int | float] = {
-        key: ", ".join(value) if isinstance(value, list) else value
-        for key, value in msgspec.to_builtins(experiment.base.training).items()
-    }
-    bound = [TRAINERS[run.training.trainer].reproducible for run in experiment.arms.values()]
-    return said | {"reproducible": "on one machine" if "on one machine" in bound else "everywhere"}
-
-
-def _trained(run: RunConfig, network: Network) -> str:
-    said = [] if run.training.trainer == "int8-sr" else [run.training.trainer]
-    if network.base:
-        scope = run.training.scope
-        part = scope if isinstance(scope, str) else ", ".join(tensor.name for tensor in network.layout.tensors)
-        said.append(f"{part} ({network.layout.d} of {network.whole.layout.d} parameters)")
-    return ", ".join(said)
-
-
 def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
-    network = network_of(run, run.seeds[0], task)
+    d = scoped_task(run, task, run.seeds[0]).network.layout.d
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(
@@ -132,9 +133,7 @@ def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
         attack=attack,
         attack_start_round=run.attack.start_round if liars else None,
         byzantine=liars,
-        defence=[_stage(stage) for stage in stages_of(run, network.layout.d)],
-        training=_trained(run, network),
-        tensors=[tensor.name for tensor in network.layout.tensors],
+        defence=[_stage(stage) for stage in stages_of(run, d)],
         overrides={key: value for key, value in table.items() if key not in ("title", "target", "attack", "defence")},
         target=run.target,
     )

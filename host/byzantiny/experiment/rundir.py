@@ -22,6 +22,7 @@ CONFIG = "experiment.json"
 MANIFEST = "manifest.json"
 LEDGER = "ledger.sqlite"
 ROUNDS = "rounds.jsonl"
+START = "start.json"
 
 
 class RunError(ByzantinyError):
@@ -57,7 +58,7 @@ def discard_unbegun(run_dir: Path) -> None:
     """Remove the directory of a run that came to nothing; nothing is touched once a round was opened."""
     if has_begun(run_dir):
         return
-    for path in [*run_dir.glob("arms/*/*/*"), run_dir / CONFIG, run_dir / MANIFEST]:
+    for path in [*run_dir.glob("arms/*/*/*"), run_dir / CONFIG, run_dir / MANIFEST, run_dir / START]:
         path.unlink(missing_ok=True)
     for folder in [*run_dir.glob("arms/*/*"), *run_dir.glob("arms/*"), run_dir / "arms", run_dir]:
         with suppress(OSError):  # whatever else is in it is not ours
@@ -170,13 +171,22 @@ def export(folder: Path, ledger: Ledger) -> tuple[list[RoundRow], list[ClientRow
 
 def finish(folder: Path, rounds: list[RoundRow]) -> Final:
     """Write final.json: the outcome of one arm and seed whose last round is closed."""
-    accuracies = [row.accuracy for row in rounds if row.accuracy is not None]
-    tail = accuracies[-max(1, len(accuracies) // 10) :]
+    after = rounds[-1]
+    tail = [row.accuracy for row in rounds[-max(1, len(rounds) // 10) :] if row.accuracy is not None]
+    if after.accuracy is None:
+        raise RunError(f"{folder / LEDGER}: its last round has no accuracy; delete {folder} to run it from the start")
     final = Final(
         arm=rounds[0].arm,
         seed=rounds[0].seed,
-        accuracy=accuracies[-1],
+        accuracy=after.accuracy,
         accuracy_last_tenth=sum(tail) / len(tail),
+        accuracy_float=after.accuracy_float,
+        accuracy_exported=after.accuracy_exported,
+        interpreter=after.interpreter,
+        arithmetic=after.arithmetic,
+        asr=after.asr,
+        asr_exported=after.asr_exported,
+        last=after.last,
         rounds=len(rounds),
         no_aggregate=sum(row.outcome != "aggregated" for row in rounds),
         accepted=sum(row.accepted for row in rounds),

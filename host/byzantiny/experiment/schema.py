@@ -21,9 +21,8 @@ class Training(_Table, frozen=True, kw_only=True):
     """What every client does in a round; the learning rate is 2^-lr_shift, one code is 2^(shift - 14) of a weight."""
 
     trainer: Name = "int8-sr"
-    """One of `byzantiny list trainers`; every body trains `int8-sr`, the NumPy body all of them."""
-    scope: Literal["all", "last-layer", "biases"] | list[str] = "all"
-    """What is trained and sent; the rest stays as the seed's initial model has it. A list names tensors."""
+    scope: Literal["all", "last-layer", "biases"] | Annotated[list[str], Meta(min_length=1)] = "all"
+    """What is trained and sent; or the tensors by name."""
     epochs: Annotated[int, Meta(ge=1, le=255)] = 1
     lr_shift: Annotated[int, Meta(ge=4, le=14)] = 5
     shift: Annotated[int, Meta(ge=3, le=12)] = 6
@@ -97,6 +96,10 @@ class Attack(_Table, frozen=True, kw_only=True):
     byzantine: Annotated[int, Meta(ge=0)] | list[str] = 0
     """A number f (drawn from the seed) or the client ids."""
     start_round: Annotated[int, Meta(ge=1)] = 1
+    knowledge: Literal["own", "colluding", "omniscient"] | None = None
+    """The most that it is granted; None: what the attack asks for."""
+    defence_known: bool = False
+    history: bool = False
     params: dict[str, Any] = {}
 
 
@@ -127,6 +130,29 @@ class Link(_Table, frozen=True, kw_only=True):
     delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
+class Evaluation(_Table, frozen=True, kw_only=True):
+    """What is measured of the global model, when, and who answers for the exported one."""
+
+    every_rounds: Annotated[int, Meta(ge=1)] = 1
+    """The last round is always evaluated."""
+    deployed: bool | Literal["auto"] = "auto"
+    """Run the exported `.tflite` as well; auto: where the network has a template."""
+    interpreter: Literal["auto", "tflite-runtime", "ai-edge-litert", "tf.lite", "tflite-micro", "numpy"] = "auto"
+    arithmetic: Literal["auto", "tflm-double", "ruy", "single", "xnnpack-fp32", "mixed"] = "auto"
+    """auto: the interpreter's own; a named one is NumPy's."""
+    per_client: bool = True
+    bits: list[Annotated[int, Meta(ge=2, le=8)]] = msgspec.field(default_factory=lambda: [8, 4, 3, 2])
+    arithmetics: list[Literal["tflm-double", "ruy", "single", "xnnpack-fp32", "mixed"]] = []
+    """Of the last model, every number of bits in every arithmetic; none: in the one in force."""
+
+
+class Model(_Table, frozen=True, kw_only=True):
+    """What the first round begins with; without a start the seed draws it."""
+
+    start: str | None = None
+    """A file that `byzantiny model import` wrote; it is copied into the run directory, and its hash pinned."""
+
+
 class RunConfig(_Table, frozen=True, kw_only=True):
     """One arm, fully resolved."""
 
@@ -143,12 +169,14 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     )
     keep_updates: bool = False
     training: Training = Training()
+    model: Model = Model()
     grid: Grid = Grid()
     partition: Partition = Partition()
     round: Round = Round()
     clients: Annotated[list[ClientGroup], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [ClientGroup()])
     attack: Attack = Attack()
     defence: Defence = Defence()
+    evaluation: Evaluation = Evaluation()
     mqtt: Mqtt = Mqtt()
     link: Link = Link()
 

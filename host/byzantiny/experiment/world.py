@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,10 @@ from byzantiny.bodies.ports import GROUP as PORTS
 from byzantiny.bodies.ports import Ports, load_ports
 from byzantiny.bodies.registry import GROUP as BODIES
 from byzantiny.bodies.registry import largest_payload, load_body
-from byzantiny.coordinator import ClientFacts, Clock, Link, RealClock, VirtualClock
+from byzantiny.coordinator import NOBODY, ClientFacts, Clock, Link, RealClock, VirtualClock, Witness
 from byzantiny.experiment.cast import Cast, Role
 from byzantiny.experiment.config import ClientGroup, RunConfig
-from byzantiny.fleet import Fleet, FleetThread, Member, Relay, RelayPlan
+from byzantiny.fleet import AdversaryPlan, Fleet, FleetThread, Hub, HubStore, Member, Relay
 from byzantiny.records import FirmwareInfo
 from byzantiny.transport.base import Transport
 from byzantiny.transport.channel import NO_FAULTS, Channel, LinkFaults
@@ -52,6 +52,8 @@ class World:
     instructions: Callable[[], dict[str, int]]
     firmware: Callable[[], list[FirmwareInfo]]
     """What the bodies and boards run, as far as they say."""
+    witness: Witness
+    """The hub of the adversary, where there is one."""
     check: Callable[[], None]
     """Raises what ended a fleet's thread."""
     wake: Callable[[], float | None]
@@ -62,12 +64,18 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all arms share: the network, the broker, and where boot ids come from."""
+    """What a run is set in: the network, the broker, and where boot ids come from."""
 
     network: Network
     broker: str | None
     fleet: str
     entropy: Callable[[int], bytes]
+    adversary: AdversaryPlan | None = None
+    folder: Path | None = None
+    """Where the hub keeps what was crafted; None: nowhere."""
+    known: Mapping[int, Collection[str]] | None = None
+    """Replays whose codes the hub knew, in rounds that it released early."""
+    notice: Callable[[str], None] = lambda _text: None
     first_round: int = 1
     """The first that will be offered: a board that was not reset since a later one cannot take part."""
 
@@ -90,6 +98,7 @@ class _Builder:
         self._described: list[Described] = []
         self._checks: list[Callable[[], None]] = []
         self._timers: list[Callable[[], float | None]] = []
+        self._hub = self._make_hub()
 
     def build(self) -> World:
         """Open everything; whatever was opened is closed again if a later piece fails."""
@@ -113,10 +122,20 @@ class _Builder:
             },
             instructions=self._instructions,
             firmware=lambda: [info for each in self._described for info in each.firmware()],
+            witness=self._hub or NOBODY,
             check=self._check,
             wake=self._wake,
             poll_s=poll_s,
             close=close,
+        )
+
+    def _make_hub(self) -> Hub | None:
+        setting = self._setting
+        if setting.adversary is None:
+            return None
+        store = HubStore(setting.folder) if setting.folder is not None else None
+        return Hub(
+            setting.adversary, setting.network.layout, self._cast.byzantine, store, setting.known, setting.notice
         )
 
     def _place_groups(self) -> None:
@@ -198,11 +217,10 @@ class _Builder:
             self._by_client[client_id] = transport
 
     def _member(self, role: Role, body: Body, slot: int) -> Member:
-        relay = None
-        if self._relayed(role):
-            plan = RelayPlan(self._cast.attack, start_round=self._run.attack.start_round)
+        relay, plan = None, self._setting.adversary
+        if self._relayed(role) and plan is not None:
             jitter = rng_for(self._seed, Stream.LINK, round_num=1, client_id=role.client_id)
-            relay = Relay(self._spec(role), self._setting.network.layout, plan, jitter)
+            relay = Relay(self._spec(role), self._setting.network.layout, plan, jitter, self._hub)
         return Member(role.client_id, body, slot, relay)
 
     def _relayed(self, role: Role) -> bool:

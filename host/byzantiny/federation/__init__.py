@@ -6,7 +6,7 @@ randomness an argument, the diagnostics of every client part of the result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from byzantiny.federation.streaming import STREAM_ABOVE, RoundBuffer, StreamBuff
 from byzantiny.preaggregators import RowWise
 from byzantiny.updates import AggregationError, AnyAggregate, AnyBatch, Diagnostics, Layout, UpdateBatch, UpdateBuffer
 from byzantiny.updates.rules import State
+from byzantiny_models.rng import Stream, rng_for
 
 __all__ = [
     "Federation",
@@ -134,6 +135,27 @@ class Federation:
     @property
     def _row_wise(self) -> tuple[RowWise, ...]:
         return tuple(stage for stage in self.pipeline.stages if isinstance(stage, RowWise))
+
+    def close(
+        self,
+        state: ServerState,
+        batch: Callable[[], UpdateBatch | StreamedRound] | None,
+        scales: Callable[[], Scales],
+        seed: int,
+    ) -> tuple[ServerState, RoundDiagnostics | None, str]:
+        """Return the state after a round, what the pipeline did, and a reason where there is no aggregate (P6).
+
+        `batch` gives the round's updates (None: there are none), `scales` what was measured of them; a rule beyond its limit
+        leaves model, stages and grid as they are. The pipeline's randomness is that of the seed and the round.
+        """
+        if batch is None:
+            return self.skip(state), None, "no update was accepted before the deadline"
+        rng = rng_for(seed, Stream.AGGREGATION, round_num=state.round_num + 1)
+        try:
+            after, diagnostics = self.apply(state, batch(), rng)
+        except AggregationError as error:
+            return self.skip(state), None, str(error)
+        return (after if self.grid is None else self.adapt(after, scales())), diagnostics, ""
 
     def skip(self, state: ServerState) -> ServerState:
         """Return the state after a round without an aggregate: the model, what the stages carry and the grid stay."""

@@ -55,6 +55,11 @@ class Fleet:
         times = [when for when in due if when is not None]
         return min(times) if times else None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether some relay waits for the hub, which is released from another thread."""
+        return any(member.relay is not None and member.relay.waiting for member in self._members.values())
+
     def reboot(self, client_id: str, boot_id: int) -> None:
         """Power-cycle one client's body."""
         member = self._members[client_id]

@@ -8,38 +8,21 @@ wire, on every body, boards included.
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from byzantiny.attacks import AttackContext, UpdateAttack
-from byzantiny.attacks import craft as craft_rows
+from byzantiny.attacks import AttackError
 from byzantiny.bodies.base import DeviceSpec
-from byzantiny.updates import quantize_rows
+from byzantiny.fleet.adversary import AdversaryPlan, Codes, Scene, craft_round
+from byzantiny.fleet.hub import Hub
 from byzantiny.wire.auth import derive_keys
 from byzantiny.wire.codec import split_update
 from byzantiny.wire.device import DeviceIdentity, DeviceMachine, TrainRequest
 from byzantiny.wire.events import Greeted, Rebooted, RoundWork, Step, UpdateReceived
 from byzantiny.wire.host import HostSession
-from byzantiny.wire.messages import Hello, Offer, Reason, Verdict
+from byzantiny.wire.messages import Hello, Reason, Verdict
 from byzantiny_models.networks import Layout
-from byzantiny_models.rng import Stream, rng_for
-
-Codes = npt.NDArray[np.int8]
-_FINITE = 1e9
-"""An attack may ask for infinity; the wire has nothing beyond 127 steps anyway."""
-
-
-@dataclass(frozen=True, slots=True)
-class RelayPlan:
-    """What one Byzantine client does, and when."""
-
-    attack: UpdateAttack
-    start_round: int = 1
-    fit_bound: bool = True
-    """Scale what was crafted into the announced L2 bound: beyond it an update is refused, which no adversary wants."""
 
 
 @dataclass
@@ -48,14 +31,20 @@ class Relay:
 
     spec: DeviceSpec
     layout: Layout
-    plan: RelayPlan
+    plan: AdversaryPlan
     rng: np.random.Generator
     """Jitter of its own timers; the attack's randomness has its own key, per round."""
+    hub: Hub | None = None
+    """Where the attackers of a run meet; needed by attacks that know more than their own update."""
     _machine: DeviceMachine | None = field(default=None, init=False)
     _session: HostSession = field(init=False)
     _request: TrainRequest | None = field(default=None, init=False)
     _honest: bytes | None = field(default=None, init=False)
-    """The last update of its own body, whose manifest says which offer it answers."""
+    """The last update of its own body."""
+    _asked: bytes = field(default=b"", init=False)
+    """The hash of the offer that the coordinator waits for an answer to."""
+    _trained: bytes = field(default=b"", init=False)
+    """The hash of the offer that the last update answers."""
 
     def __post_init__(self) -> None:
         self._session = self._new_session()
@@ -63,7 +52,15 @@ class Relay:
     @property
     def next_due(self) -> float | None:
         """When `on_time` wants to be called."""
-        return self._session.next_due
+        times = [self._session.next_due]
+        if self.hub is not None and self._request is not None and self.waiting:
+            times.append(self.hub.due(self.spec.client_id, self._request.offer))
+        return min((when for when in times if when is not None), default=None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether its body's update is in, and the answer to the coordinator is not: it is the hub's to release."""
+        return self._request is not None and self._trained == self._asked
 
     def from_coordinator(self, frame: bytes, now: float) -> tuple[list[bytes], list[bytes]]:
         """Take one frame of the coordinator; return frames for (coordinator, body)."""
@@ -72,9 +69,9 @@ class Relay:
         up, request = self._machine.on_frame(frame)
         if request is None:
             return list(up), []
-        self._request = request
-        answer = self._answer()
-        if answer:
+        self._request, self._asked = request, hashlib.sha256(request.offer_body).digest()
+        answer = self._answer(now)
+        if answer or self.waiting:
             return [*up, *answer], []
         work = RoundWork(round_num=request.offer.round_num, offer_body=request.offer_body, model=request.model)
         return list(up), list(self._session.begin(work, now).frames)
@@ -85,7 +82,8 @@ class Relay:
 
     def on_time(self, now: float) -> tuple[list[bytes], list[bytes]]:
         """Do what is due; return frames for (coordinator, body)."""
-        return self._take(self._session.on_time(now), now)
+        up, down = self._take(self._session.on_time(now), now)
+        return [*up, *self._answer(now)], down
 
     def _take(self, step: Step, now: float) -> tuple[list[bytes], list[bytes]]:
         up: list[bytes] = []
@@ -95,8 +93,8 @@ class Relay:
                 up += self._power_on(event.hello)
             elif isinstance(event, UpdateReceived):
                 down += self._session.conclude(event.xfer, Verdict.ACCEPTED, Reason.NONE, now).frames
-                self._honest = event.data
-                up += self._answer()
+                self._honest, self._trained = event.data, split_update(event.data).manifest.offer_sha256
+                up += self._answer(now)
         return up, down
 
     def _power_on(self, hello: Hello) -> list[bytes]:
@@ -124,22 +122,36 @@ class Relay:
         self._machine, self._request = DeviceMachine(identity), None
         return [self._machine.banner()]
 
-    def _answer(self) -> list[bytes]:
+    def _answer(self, now: float) -> list[bytes]:
         """Send what is crafted from the body's update, once there is both a request and the update that answers it.
 
         They come in either order: a body that reboots may have trained before the coordinator has offered the round
         to the rebooted device, and sends an update once only; and the update of a round that is over may come late.
         """
         request, update = self._request, self._honest
-        if request is None or update is None or self._machine is None:
+        if request is None or update is None or self._machine is None or not self.waiting:
             return []
         parts = split_update(update)
-        if parts.manifest.offer_sha256 != hashlib.sha256(request.offer_body).digest():
+        codes = self._craft(request, np.frombuffer(parts.codes, dtype=np.int8), now)
+        if codes is None:
             return []
         self._request = None
-        honest = np.frombuffer(parts.codes, dtype=np.int8)
-        codes = craft(self.plan, honest, request.offer, self.layout, self.spec.client_id)
         return list(self._machine.provide(codes, parts.manifest.n_samples, offer_body=request.offer_body))
+
+    def _craft(self, request: TrainRequest, honest: Codes, now: float) -> Codes | None:
+        """What to send; None while the hub keeps it back."""
+        if request.offer.round_num < self.plan.start_round:
+            return honest
+        if self.plan.together:
+            if self.hub is None:
+                raise AttackError(
+                    f"{self.plan.attack.name} needs to know more than its own update: give the relay a hub"
+                )
+            return self.hub.answer(self.spec.client_id, request.offer, honest, now)
+        scene = self.hub.scene(request.offer) if self.hub is not None else None
+        if scene is None:
+            scene = Scene(request.offer, self.layout, self.layout.unpack(request.model))
+        return craft_round(self.plan, scene, {}, {self.spec.client_id: honest}).codes[self.spec.client_id]
 
     def _new_session(self) -> HostSession:
         return HostSession(
@@ -149,44 +161,3 @@ class Relay:
             max_payload=self.spec.max_payload,
             rng=self.rng,
         )
-
-
-def craft(plan: RelayPlan, honest: Codes, offer: Offer, layout: Layout, client_id: str) -> Codes:
-    """Turn honest codes into the codes this adversary sends: craft, fit the announced bound, put on the grid.
-
-    Knowledge is `own`: the context holds the client's own honest row and nothing else; an attack that needs more raises
-    AttackError.
-    """
-    if offer.round_num < plan.start_round:
-        return honest
-    rng = rng_for(offer.seed, Stream.ATTACK, round_num=offer.round_num, client_id=client_id)
-    own = honest.astype(np.float64)[None, :]
-    context = AttackContext(honest=None, own=own, n=1, f=1, rng=rng, round_num=offer.round_num)
-    rows = craft_rows(plan.attack, context)
-    if plan.fit_bound and offer.l2_bound:
-        rows = fit_rows(rows, offer.l2_bound, layout, offer.shifts)
-    row: Codes = quantize_rows(rows, rng)[0]
-    return row
-
-
-def fit_rows(
-    rows: npt.NDArray[np.float64], bound: int, layout: Layout, shifts: tuple[int, ...]
-) -> npt.NDArray[np.float64]:
-    """Scale every row that is longer than the bound (in steps of the finest tensor) down to it, keeping its direction.
-
-    Before the grid, not after: saturation at +-127 would bend the direction, and a weaker adversary is a flattering one.
-    The sum is exact (`fsum`), so that the result is the same on every machine.
-
-    >>> from byzantiny_models.networks import TensorSpec
-    >>> layout = Layout((TensorSpec("w", (2,), "int16", 14),))
-    >>> fit_rows(np.array([[300.0, -400.0], [3.0, 4.0]]), 5, layout, (6,)).tolist()
-    [[3.0, -4.0], [3.0, 4.0]]
-    """
-    exponents = layout.exponents(shifts)
-    steps = np.repeat([2.0 ** (e - min(exponents)) for e in exponents], [t.elements for t in layout.tensors])
-    fitted = np.clip(rows, -_FINITE, _FINITE)
-    for row in fitted:
-        norm = math.sqrt(math.fsum((row * steps) ** 2))
-        if norm > bound:
-            row *= bound / norm
-    return fitted

@@ -55,7 +55,7 @@ class FleetThread:
             self._link.send(client_id, frame)
 
     def _wait_s(self) -> float:
-        if self._fleet.realtime:
+        if self._fleet.realtime or self._fleet.waiting:
             return _REALTIME_S
         due = self._fleet.next_due
         return _IDLE_S if due is None else min(_IDLE_S, max(0.0, due - self._clock()))

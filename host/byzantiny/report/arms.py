@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from byzantiny.records import ArmInfo
+from byzantiny.report import deployed
+from byzantiny.report.metric import metric_name
 from byzantiny.report.run import Run
 from byzantiny.report.statistics import Summary, last_tenth, summarize
 from byzantiny.report.targets import Verdict, judge
@@ -124,14 +126,18 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def summary(run: Run) -> dict[str, object]:
-    """The run's figures as plain dicts, lists, numbers and strings, ready for `json.dumps`."""
+    """The run's figures as plain dicts, lists, numbers and strings, ready for `json.dumps`.
+
+    What is called accuracy is in the metric that `metric` names.
+    """
     return {
         "schema": "byzantiny.summary/1",
         "run_id": run.manifest.run_id,
         "title": run.manifest.title,
+        "metric": metric_name(run.manifest),
         "complete": run.complete,
         "problems": list(run.problems),
-        "arms": [_arm_json(arm) for arm in summarize_arms(run)],
+        "arms": [_arm_json(arm) | _deployed_json(run, arm.info.name) for arm in summarize_arms(run)],
     }
 
 
@@ -157,4 +163,23 @@ def _arm_json(arm: ArmSummary) -> dict[str, object]:
         "bytes_up_per_seed": arm.bytes_up,
         "bytes_down_per_seed": arm.bytes_down,
         "wall_s_per_seed": arm.wall_s,
+    }
+
+
+def _deployed_json(run: Run, arm: str) -> dict[str, object]:
+    """The deployed model's figures over the last tenth of the rounds; None for what was not measured."""
+    floor = deployed.asr_floor(run, arm)
+    shares: dict[str, deployed.Share] = {
+        "accuracy_float_last_tenth": lambda row: row.accuracy_float,
+        "accuracy_exported_last_tenth": lambda row: row.accuracy_exported,
+        "asr_last_tenth": deployed.asr_of,
+        "clients_p10_last_tenth": lambda row: row.clients_p10,
+        "clients_min_last_tenth": lambda row: row.clients_min,
+        "honest_p10_last_tenth": lambda row: row.honest_p10,
+        "honest_min_last_tenth": lambda row: row.honest_min,
+    }
+    figures: dict[str, object] = {name: deployed.figure_of(run, arm, share) for name, share in shares.items()}
+    return figures | {
+        "asr_floor": None if floor is None else floor.rate,
+        "asr_floor_of": None if floor is None else floor.source,
     }

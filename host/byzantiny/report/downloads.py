@@ -14,6 +14,8 @@ import msgspec
 from byzantiny.records import ClientRow, RoundRow
 from byzantiny.report.run import Run
 
+_NESTED = ("schema", "last")
+"""Fields that no cell holds; `last` is in final.json."""
 MOST_EMBEDDED_BYTES = 600_000
 """A larger file is written beside the report, which then links to it: the report stays a page one can mail."""
 
@@ -48,8 +50,8 @@ def _download(folder: Path, name: str, text: str, rows: int) -> Download:
 
 
 def to_csv(rows: Iterable[RoundRow | ClientRow], kind: type[RoundRow | ClientRow]) -> str:
-    """Rows as CSV with a header; None is empty, a mapping `reason=count` joined by semicolons, a list joined by spaces."""
-    names = [field.name for field in msgspec.structs.fields(kind) if field.name != "schema"]
+    """Rows as CSV with a header; None is empty, or `-` in a list; `reason=count` joined by semicolons, lists by spaces."""
+    names = [field.name for field in msgspec.structs.fields(kind) if field.name not in _NESTED]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -72,6 +74,6 @@ def cell(value: object) -> str | int | float:
     if isinstance(value, dict):
         value = ";".join(f"{key}={count}" for key, count in sorted(value.items()))
     if isinstance(value, list):
-        value = " ".join(map(str, value))
+        value = " ".join("-" if each is None else str(each) for each in value)
     text = str(value)
     return "'" + text if text.startswith(("=", "+", "@", "\t", "\r")) else text

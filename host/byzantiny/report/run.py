@@ -23,6 +23,12 @@ _Row = TypeVar("_Row", Manifest, RoundRow, ClientRow, Final)
 _Line = TypeVar("_Line", RoundRow, ClientRow)
 
 
+_SHARES = (
+    "accuracy", "accuracy_float", "accuracy_exported", "asr", "asr_float", "asr_exported", "asr_confidence",
+    "clients_mean", "clients_p10", "clients_min", "honest_mean", "honest_p10", "honest_min",
+)  # fmt: skip
+
+
 _SCHEMAS = {
     kind: next(str(field.default) for field in msgspec.structs.fields(kind) if field.name == "schema")
     for kind in (Manifest, RoundRow, ClientRow, Final)
@@ -141,9 +147,10 @@ def _decode_record(data: bytes, kind: type[_Row], where: str) -> _Row:
     except msgspec.DecodeError as error:
         remedy = "restore the file, or run the experiment again"
         raise ReportError(f"{where}: not valid JSON ({error}); {remedy}") from error
-    accuracy = None if isinstance(record, Manifest | ClientRow) else record.accuracy
-    if accuracy is not None and not 0.0 <= accuracy <= 1.0:
-        raise ReportError(f"{where}: `accuracy` is {accuracy}, outside 0..1; it is a share, not a percentage")
+    for name in _SHARES:
+        share = getattr(record, name, None)
+        if share is not None and not 0.0 <= share <= 1.0:
+            raise ReportError(f"{where}: `{name}` is {share}, outside 0..1; it is a share, not a percentage")
     return record
 
 

@@ -13,6 +13,7 @@ from byzantiny.report.arms import ArmSummary
 from byzantiny.report.charts.accuracy import mean_curve
 from byzantiny.report.charts.traffic import traffic_curve
 from byzantiny.report.grid import adapted
+from byzantiny.report.metric import metric_heading, metric_name
 from byzantiny.report.norms import norm_curve
 from byzantiny.report.run import Run
 from byzantiny.report.targets import percent
@@ -35,9 +36,14 @@ class Table:
 
 
 def accuracy_table(run: Run, arms: Sequence[ArmSummary]) -> Table:
-    """Accuracy per round and arm, mean over the seeds."""
+    """The task's metric per round and arm, mean over the seeds."""
     curves = [{number: percent(value) for number, value in mean_curve(run, arm.info.name)} for arm in arms]
-    return _round_table(run, "Accuracy per round, mean over seeds", ["round", *map(_title, arms)], curves)
+    return _round_table(
+        run,
+        f"{metric_heading(metric_name(run.manifest))} per round, mean over seeds",
+        ["round", *map(_title, arms)],
+        curves,
+    )
 
 
 def traffic_table(run: Run, arms: Sequence[ArmSummary]) -> Table:

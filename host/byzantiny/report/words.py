@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from byzantiny.report.arms import ArmSummary
+from byzantiny.report.metric import metric_heading, metric_name, metric_title
 from byzantiny.report.run import Run
 from byzantiny.report.targets import percent
 from byzantiny.report.text import plural
@@ -14,6 +15,8 @@ NEARLY_EQUAL_ALPHA = 10.0
 """From this Dirichlet concentration on, ten classes are spread over the clients almost evenly."""
 NAIVE_ATTACKS = frozenset({"sign-flip", "gaussian", "label-flip", "zero", "random", "scale", "steer-grid"})
 """Attacks that look at nothing but the client's own update or data."""
+
+_PARTITION_KEYS = ("alpha", "shards_per_client", "gamma", "bias_steps", "gain_64ths")
 
 _TASK = (
     "One task ({}). On a task that any small network learns, many defences pass alike, "
@@ -44,17 +47,18 @@ def headline(run: Run, arms: Sequence[ArmSummary]) -> str:
         return "No round of this run was evaluated, so there is no result yet."
     attacked = sorted((arm for arm in measured if arm.attacked), key=_accuracy, reverse=True)
     alone = max((arm for arm in measured if not arm.attacked), key=_accuracy, default=None)
+    metric = metric_title(metric_name(run.manifest))
     parts: list[str] = []
     if attacked:
         best, worst = attacked[0], attacked[-1]
-        under = f"{_adversary(run, best)}, {_name(best)} ends at {_figure(best)} accuracy"
+        under = f"{_adversary(run, best)}, {_name(best)} ends at {_figure(best)} {metric}"
         if worst is not best:
             other = "" if _adversary(run, worst) == _adversary(run, best) else f" ({_adversary(run, worst)})"
             under += f" and {_name(worst)} at {_figure(worst)}{other}"
         parts.append(under)
     if alone is not None:
         lead = "without an attack" if attacked else "without an adversary"
-        parts.append(f"{lead}, {_name(alone)} ends at {_figure(alone)}" + ("" if attacked else " accuracy"))
+        parts.append(f"{lead}, {_name(alone)} ends at {_figure(alone)}" + ("" if attacked else f" {metric}"))
     sentence = "; ".join(parts) + "."
     return ("" if run.complete else "So far: ") + (sentence[0].upper() + sentence[1:] if run.complete else sentence)
 
@@ -66,7 +70,7 @@ def basis(run: Run, arms: Sequence[ArmSummary]) -> str:
     seeds = plural(many, "seed") if few == many else f"{few} to {many} seeds"
     tail = max(1, run.manifest.rounds // 10)
     window = "the last round" if tail == 1 else f"the last {tail} rounds"
-    text = f"Accuracy on the test set over {window} of {run.manifest.rounds}, mean of {seeds}."
+    text = f"{metric_heading(metric_name(run.manifest))} on the test set over {window} of {run.manifest.rounds}, mean of {seeds}."
     judged = [arm.verdict.met for arm in arms if arm.verdict.met is not None]
     return f"{text} {sum(judged)} of {plural(len(judged), 'target')} met." if judged else text
 
@@ -103,7 +107,7 @@ def _partition(facts: Mapping[str, str | int | float]) -> tuple[str, bool]:
     name, alpha = str(facts.get("partition", "not recorded")), facts.get("alpha")
     if name == "iid":
         return name, True
-    given = [f"{key.replace('_', ' ')} {facts[key]}" for key in ("alpha", "shards_per_client", "gamma") if key in facts]
+    given = [f"{key.replace('_', ' ')} {facts[key]}" for key in _PARTITION_KEYS if key in facts]
     even = name == "dirichlet" and isinstance(alpha, int | float) and alpha >= NEARLY_EQUAL_ALPHA
     return ", ".join([name, *given]), even
 

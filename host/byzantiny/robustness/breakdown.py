@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.aggregators import AGGREGATORS
-from byzantiny.attacks.alie import z_max
+from byzantiny.attacks.untargeted.alie import z_max
 from byzantiny.preaggregators import PREAGGREGATORS
 from byzantiny.robustness.defences import Defence, Scale, aggregate
 from byzantiny.robustness.errors import require_between

@@ -72,7 +72,7 @@ def applied(factory: Callable[[], Any], batch: UpdateBatch) -> Any:
     result, _ = once(rule, batch)
     first = content(result)
     once(rule, batch_of(-batch.rows[::-1], shifts=batch.shifts))
-    with _moved_generators():
+    with _movedgenerators():
         again, fresh = content(once(rule, batch)[0]), content(once(factory(), batch)[0])
     hold(first == again == fresh, rule.name, "determinism", "equal batch, state and generator, different bytes")
     if batch.exact:
@@ -90,7 +90,7 @@ def applied(factory: Callable[[], Any], batch: UpdateBatch) -> Any:
 def once(rule: Any, batch: UpdateBatch, state: Any = None, *, start: bool = True) -> tuple[Any, Any]:
     """Apply a rule to a state (by default its first) and return the result and the next state."""
     state = rule.init(batch.layout) if start else state
-    rows, said, before = content(batch), _stored(rule, state), _generators()
+    rows, said, before = content(batch), _stored(rule, state), generators()
     try:
         result, following = rule.apply(batch, state, rng=generator())
     except Exception as error:
@@ -100,7 +100,7 @@ def once(rule: Any, batch: UpdateBatch, state: Any = None, *, start: bool = True
         raise ContractError(rule.name, "denial", what) from error
     hold(content(batch) == rows, rule.name, "input", "the batch has changed")
     hold(_stored(rule, state) == said, rule.name, "state", "the state that came in has changed")
-    hold(_generators() == before, rule.name, "randomness", "a global generator has moved; draw from `rng`")
+    hold(generators() == before, rule.name, "randomness", "a global generator has moved; draw from `rng`")
     return result, following
 
 
@@ -169,7 +169,7 @@ def _stored(rule: Any, state: Any) -> bytes:
 
 
 @contextmanager
-def _moved_generators() -> Iterator[None]:
+def _movedgenerators() -> Iterator[None]:
     """Move the global generators on, as whatever else runs would, and put them back."""
     kept, kept_legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
     random.seed(1), np.random.seed(1)  # noqa: NPY002
@@ -179,6 +179,7 @@ def _moved_generators() -> Iterator[None]:
         random.setstate(kept), np.random.set_state(kept_legacy)  # noqa: NPY002
 
 
-def _generators() -> tuple[Any, ...]:
+def generators() -> tuple[Any, ...]:
+    """Return the state of the global generators, which nothing may move."""
     legacy = np.random.get_state()  # noqa: NPY002
     return (random.getstate(), *(part.tobytes() if isinstance(part, np.ndarray) else part for part in legacy))

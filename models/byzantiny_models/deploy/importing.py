@@ -36,17 +36,24 @@ class Imported:
     biases: tuple[Floats, ...]
 
 
-def read_tflite(model: ModelFile, name: str = "imported") -> Imported:
+def read_tflite(model: ModelFile, name: str = "imported", *, per_channel_dense: bool = True) -> Imported:
     """Return the network and the weights of an int8 `.tflite`, dequantized.
 
     Raises:
         ModelFileError: operators that INT8-SR does not train (depthwise convolutions, max pooling, padding or strides of a
-            pooling that overlaps), a missing bias, an output that is not a linear dense layer.
+            pooling that overlaps), that do not follow each other, a missing bias, an output that is not a linear dense layer;
+            and, unless `per_channel_dense`, a dense layer with a scale a channel: old kernels read the first alone.
     """
     layers: list[Layer] = []
     kernels, biases = [], []
     shape: tuple[int, ...] = model.tensors[model.input].shape[1:]
+    before = model.input
     for number, op in enumerate(model.operators):
+        if op.inputs[0] != before:
+            raise ModelFileError(
+                f"operator {number} ({op.name}) takes tensor {op.inputs[0]}, before it is {before}; only one chain is supported"
+            )
+        before = op.outputs[0]
         if op.name == "RESHAPE":
             # A signal is given as an image of height 1 and back; what a dense layer takes is flat anyway.
             shape = model.tensors[op.outputs[0]].shape[1:] if not layers else shape
@@ -59,22 +66,57 @@ def read_tflite(model: ModelFile, name: str = "imported") -> Imported:
         if isinstance(layer, WEIGHTED):
             if len(op.inputs) < 3 or op.inputs[2] < 0:
                 raise ModelFileError(f"operator {number} ({op.name}) has no bias; the converter drops one that is zero")
-            kernels.append(_real(model, op.inputs[1]))
-            biases.append(_real(model, op.inputs[2]))
+            scales = len(model.tensors[op.inputs[1]].scales)
+            if scales > 1 and isinstance(layer, Dense) and not per_channel_dense:
+                raise ModelFileError(
+                    f"operator {number} (FULLY_CONNECTED) has {scales} scales, one a channel, of which old kernels read the "
+                    "first alone: convert it per tensor, or say --per-channel"
+                )
+            kernels.append(_shaped(_real(model, op.inputs[1]), layer.kernel_shape, number))
+            biases.append(_shaped(_real(model, op.inputs[2]), layer.kernel_shape[:1], number))
+    if before != model.output:
+        raise ModelFileError(
+            f"the output is tensor {model.output}, not the last operator's {before}; only one chain is supported"
+        )
     return Imported(Network(name, tuple(layers)), tuple(kernels), tuple(biases))
 
 
-def regrid(imported: Imported, x: NDArray[np.int8]) -> NDArray[np.int32]:
-    """Return the model on the project's grid, int32 (d,), its activations measured on x int8 Q6 (n, features).
+def _shaped(values: Floats, shape: tuple[int, ...], number: int) -> Floats:
+    if values.size != math.prod(shape):
+        raise ModelFileError(f"operator {number}: {values.shape} numbers where {shape} are needed; export it again")
+    return values.reshape(shape)
+
+
+def adopt(imported: Imported, network: Network, where: str) -> Imported:
+    """Return the weights as those of a task's network, which must be the same layers; a signal is an image of height 1.
 
     Raises:
-        ModelFileError: a layer whose weights or activations are all zero or not finite.
+        ModelFileError: other layers, with both named.
+    """
+    network = network.whole
+    if _canonical(imported.network.layers) != _canonical(network.layers):
+        raise ModelFileError(
+            f"{where}: the layout does not match the task's network {network.name}: the file has "
+            f"{shape_of(imported.network.layers)}, the task {shape_of(network.layers)}; import it for another task"
+        )
+    return Imported(network, imported.kernels, imported.biases)
+
+
+def regrid(imported: Imported, x: NDArray[np.int8], input_scale: float = 1.0) -> NDArray[np.int32]:
+    """Return the model on the project's grid, int32 (d,), its activations measured on x int8 Q6 (n, features).
+
+    The model was trained on inputs `input_scale` times the real ones that x stands for, `input_scale x / 64`. With a
+    squared-error head the outputs keep their unit, which is the inputs'; with a softmax their order is what counts.
+
+    Raises:
+        ModelFileError: a layer whose weights or activations are all zero or not finite, or, with a squared-error head, one
+            that cannot be scaled without moving the outputs.
     """
     layout = imported.network.layout
-    peaks = _peaks(imported, x.astype(np.float64) / 64)
+    peaks = _peaks(imported, x.astype(np.float64) / 64 * input_scale)
     weight_room = FILL * LIMITS["int16"] / (1 << MASTER_FRAC)
     model = np.zeros(layout.d, dtype=np.int32)
-    before = 1.0
+    before = first = 1.0 / input_scale
     for i, (kernel, bias) in enumerate(zip(imported.kernels, imported.biases, strict=True)):
         last = i == len(imported.kernels) - 1
         room = FILL * 127 / (1 << (LOGIT_FRAC if last else HIDDEN_FRAC))
@@ -84,12 +126,32 @@ def regrid(imported: Imported, x: NDArray[np.int8]) -> NDArray[np.int32]:
                 f"weighted layer {i}: weights up to {largest}, outputs up to {peaks[i]}; it cannot be scaled"
             )
         factor = min(weight_room * before / largest, room / peaks[i])
+        if last and imported.network.head == "squared-error":
+            if weight_room * before < first * largest:
+                raise ModelFileError(
+                    f"weighted layer {i}: weights up to {largest:.3g} beside activations that fill their format; with outputs in "
+                    "the inputs' unit they cannot be scaled, train with a weight limit"
+                )
+            factor = first
         for values, spec, where in zip(
             (kernel * factor / before, bias * factor), layout.tensors[2 * i :], layout.slices[2 * i :], strict=False
         ):
             model[where] = np.clip(np.rint(values.reshape(-1) * 2.0**spec.frac), -spec.limit, spec.limit)
         before = factor
     return model
+
+
+def _canonical(layers: Sequence[Layer]) -> list[tuple[object, ...]]:
+    """What a layer computes on flat rows, whatever it is called."""
+    found: list[tuple[object, ...]] = []
+    for layer in layers:
+        if isinstance(layer, Dense):
+            found.append(("dense", layer.inputs, layer.outputs, layer.activation))
+        elif isinstance(layer, WEIGHTED):
+            found.append(("conv", layer.window, layer.kernel_shape[0], layer.activation))
+        elif not isinstance(layer, Flatten):
+            found.append(("pool", layer.window))
+    return found
 
 
 def real_forward(imported: Imported, x: Floats) -> list[Floats]:
@@ -111,6 +173,31 @@ def real_forward(imported: Imported, x: Floats) -> list[Floats]:
         else:
             x = _mean_pool(layer, x)
     return outputs
+
+
+def quantized_inputs(model: ModelFile, x: NDArray[np.int8], input_scale: float = 1.0) -> NDArray[np.int8]:
+    """Return samples x int8 Q6 (n, features) on an int8 `.tflite`'s own input grid, in the shape it takes.
+
+    Raises:
+        ModelFileError: an input without a scale, or of another number of features.
+    """
+    tensor = model.tensors[model.input]
+    if len(tensor.scales) != 1 or math.prod(tensor.shape) != x.shape[1]:
+        raise ModelFileError(
+            f"the input {tensor.name!r} has shape {tensor.shape} and {len(tensor.scales)} scales; one scale and {x.shape[1]} "
+            "features are needed"
+        )
+    q = np.rint(x / 64 * input_scale / tensor.scales[0]) + tensor.zero_points[0]
+    return np.asarray(np.clip(q, -128, 127).astype(np.int8).reshape(len(x), *tensor.shape[1:]))
+
+
+def real_outputs(model: ModelFile, outputs: NDArray[np.int8]) -> Floats:
+    """Return the real outputs (n, outputs) of what an int8 `.tflite` answered."""
+    tensor = model.tensors[model.output]
+    if len(tensor.scales) != 1:
+        raise ModelFileError(f"the output {tensor.name!r} has {len(tensor.scales)} scales; quantize the model fully")
+    steps = outputs.reshape(len(outputs), -1).astype(np.float64) - tensor.zero_points[0]
+    return np.asarray(steps * tensor.scales[0])
 
 
 def _peaks(imported: Imported, x: Floats) -> list[float]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from byzantiny_models.deploy.arithmetic import DEVICE, Arithmetic, requantize
 from byzantiny_models.deploy.model_file import MOST_ELEMENTS, ModelFile, ModelFileError, Operator, TensorInfo
+from byzantiny_models.products import product_by_rows
 
 Int8s = NDArray[np.int8]
 
@@ -55,7 +56,7 @@ def _fully_connected(model: ModelFile, op: Operator, x: Int8s, arithmetic: Arith
     if weights.ndim != 2 or weights.shape[1] != flat.shape[1]:
         raise ModelFileError(f"FULLY_CONNECTED: weights of {weights.shape} for {flat.shape[1]} inputs")
     source = model.tensors[op.inputs[0]]
-    sums = (flat.astype(np.float64) - _zero_point(source)) @ weights.T.astype(np.float64)
+    sums = product_by_rows(flat.astype(np.float64) - _zero_point(source), weights.T.astype(np.float64))
     return _finish(model, op, sums.astype(np.int64), arithmetic, dense=True)
 
 

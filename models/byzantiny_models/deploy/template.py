@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from byzantiny_models.deploy.model_file import ModelFile, ModelFileError, Operator, TensorInfo, parse_model
-from byzantiny_models.errors import MissingDependencyError
+from byzantiny_models.deploy.programs import run_program
 from byzantiny_models.layers import KINDS
 from byzantiny_models.layouts import HIDDEN_FRAC, INPUT_FRAC, LOGIT_FRAC, WEIGHT_FRAC
 from byzantiny_models.networks import Network
@@ -63,7 +62,7 @@ class Template:
             if not 0 <= place.offset < end <= len(self.data):
                 raise ModelFileError(
                     f"template of {self.network}: {place.tensor} at {place.offset} .. {end} of {len(self.data)} bytes; "
-                    "build it again with `byzantiny model template`"
+                    "export it again with `byzantiny model export`"
                 )
 
     def to_json(self) -> str:
@@ -142,18 +141,8 @@ def build_template(network: Network, python: str = sys.executable) -> Template:
         MissingDependencyError: that Python has no TensorFlow.
         ModelFileError: what was built is not the network.
     """
-    done = subprocess.run(
-        [python, "-m", _EXPORT], input=json.dumps(describe(network)).encode(), capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        if "No module named 'tensorflow'" in "".join(said[-1:]) or "No module named 'keras'" in "".join(said[-1:]):
-            raise MissingDependencyError(
-                f"building a template needs TensorFlow, which {python} does not have; "
-                "run: pip install 'byzantiny[tensorflow]', or name another Python"
-            )
-        raise ModelFileError(f"Keras could not export {network.name}: {said[-1] if said else done.returncode}")
-    return as_template(network, done.stdout)
+    given = json.dumps(describe(network)).encode()
+    return as_template(network, run_program(_EXPORT, given, f"building the template of {network.name}", python=python))
 
 
 def describe(network: Network) -> dict[str, Any]:

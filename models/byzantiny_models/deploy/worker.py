@@ -3,8 +3,9 @@
 TensorFlow and tflite-runtime in one process end in a segmentation fault or, worse, in each other's numbers; tflite-runtime under
 NumPy 2 imports and fails only when it is used. A process that answers has been shown to work, one that dies harms nobody.
 
-Standard input: requests, each a u32 of the model's bytes, a u32 of the samples' count, the model, the samples (int8). Standard
-output: first a line of JSON `{"package", "version", "resolver"}`, then per request a u32 of bytes and the outputs (int8).
+Standard input: requests, each three u32 (the model's bytes, the samples' bytes, tensors asked for), the model, the samples
+(int8), and the asked tensors' indices, u32 each; none: the output. Standard output: first a line of JSON `{"package", "version",
+"resolver"}`, then per request a u32 of bytes and the answers, int8: tensor after tensor, each with its values for all samples.
 """
 
 from __future__ import annotations
@@ -13,30 +14,40 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 Int8s = NDArray[np.int8]
-Run = Callable[[bytes, Int8s], Int8s]
+Run = Callable[[bytes, Int8s, Sequence[int]], Int8s]
+"""A model, samples, and the tensors to show (none: the output): their values, tensor after tensor, flat."""
 
 
 def _lite(interpreter: Any, resolver: Any) -> Run:
-    def run(data: bytes, samples: Int8s) -> Int8s:
-        model = interpreter(model_content=data, experimental_op_resolver_type=resolver)
+    def run(data: bytes, samples: Int8s, tensors: Sequence[int]) -> Int8s:
+        model = interpreter(
+            model_content=data,
+            experimental_op_resolver_type=resolver,
+            experimental_preserve_all_tensors=bool(tensors),
+        )
         model.allocate_tensors()
         given, taken = model.get_input_details()[0], model.get_output_details()[0]
-        shaped = samples.reshape(-1, *given["shape"])
-        answers = []
-        for sample in shaped:
+        shown = list(tensors) or [taken["index"]]
+        answers: list[list[Int8s]] = [[] for _ in shown]
+        for sample in samples.reshape(-1, *given["shape"]):
             model.set_tensor(given["index"], sample)
             model.invoke()
-            answers.append(model.get_tensor(taken["index"]).copy())
-        return np.concatenate(answers)
+            for found, index in zip(answers, shown, strict=True):
+                found.append(model.get_tensor(index).ravel())
+        return _joined(answers)
 
     return run
+
+
+def _joined(answers: list[list[Int8s]]) -> Int8s:
+    return np.concatenate([values for found in answers for values in found] or [np.zeros(0, np.int8)])
 
 
 def _tflite_runtime() -> tuple[Run, str, str]:
@@ -67,15 +78,17 @@ def _tflite_micro() -> tuple[Run, str, str]:
 
     from tflite_micro.python.tflite_micro import runtime
 
-    def run(data: bytes, samples: Int8s) -> Int8s:
-        model = runtime.Interpreter.from_bytes(data)
-        shaped = samples.reshape(-1, *model.get_input_details(0)["shape"])
-        answers = []
-        for sample in shaped:
+    def run(data: bytes, samples: Int8s, tensors: Sequence[int]) -> Int8s:
+        kept = {"intrepreter_config": runtime.InterpreterConfig.kPreserveAllTensors} if tensors else {}
+        model = runtime.Interpreter.from_bytes(data, **kept)
+        answers: list[list[Int8s]] = [[] for _ in tensors or (0,)]
+        for sample in samples.reshape(-1, *model.get_input_details(0)["shape"]):
             model.set_input(sample, 0)
             model.invoke()
-            answers.append(model.get_output(0).copy())
-        return np.concatenate(answers)
+            shown = [model.GetTensor(index, 0)["tensor_data"] for index in tensors] or [model.get_output(0)]
+            for found, values in zip(answers, shown, strict=True):
+                found.append(values.ravel().copy())
+        return _joined(answers)
 
     return run, version("tflite-micro"), "all operators"
 
@@ -91,10 +104,12 @@ PACKAGES: dict[str, Callable[[], tuple[Run, str, str]]] = {
 
 def serve(run: Run, stdin: BinaryIO, stdout: BinaryIO) -> None:
     """Answer requests until the input ends."""
-    while len(head := stdin.read(8)) == 8:
-        model_bytes, sample_bytes = struct.unpack("<II", head)
+    while len(head := stdin.read(12)) == 12:
+        model_bytes, sample_bytes, tensors = struct.unpack("<III", head)
         data = stdin.read(model_bytes)
-        answer = run(data, np.frombuffer(stdin.read(sample_bytes), np.int8)).astype(np.int8).tobytes()
+        samples = np.frombuffer(stdin.read(sample_bytes), np.int8)
+        asked = struct.unpack(f"<{tensors}I", stdin.read(4 * tensors))
+        answer = run(data, samples, asked).astype(np.int8).tobytes()
         stdout.write(struct.pack("<I", len(answer)) + answer)
         stdout.flush()
 

@@ -13,17 +13,42 @@ _DIGITS_FEATURES = "pixel * 7 (0 .. 16 becomes 0 .. 112)"
 _AS_FILES = "as the files have"
 
 
-def _idx(name: str, data: str, prefix: str = "", *, transposed: bool = False) -> TaskSource:
+def _idx(
+    name: str,
+    data: str,
+    class_names: tuple[str, ...] = files.DIGITS,
+    network: str = "cnn-28x28",
+    prefix: str = "",
+    first: int = 0,
+) -> TaskSource:
     return TaskSource(
         name,
-        functools.partial(files.images, name, prefix=prefix, transposed=transposed),
-        "cnn-28x28",
+        functools.partial(files.images, name, network=network, class_names=class_names, prefix=prefix, first=first),
+        network,
         data=data,
         samples=_AS_FILES,
         features="pixel >> 1 (0 .. 255 becomes 0 .. 127)",
         files=f"the folder or .zip with {prefix}train-images-idx3-ubyte and its three companions, or their .gz",
     )
 
+
+_CLOTHES = (
+    "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot",
+)  # fmt: skip
+_MERGED = (*files.ALPHANUMERIC[:36], *"abdefghnqrt")
+"""EMNIST's 47 classes: a letter that looks like its capital is with it."""
+_MANY = "cnn-28x28-62"
+_EMNIST: dict[str, tuple[str, tuple[str, ...], str, int]] = {
+    "digits": ("handwritten digits", files.DIGITS, "cnn-28x28", 0),
+    "mnist": ("handwritten digits, as many as MNIST has", files.DIGITS, "cnn-28x28", 0),
+    "letters": ("letters of either case", tuple("abcdefghijklmnopqrstuvwxyz"), _MANY, 1),
+    "balanced": ("47 characters, as many of each", _MERGED, _MANY, 0),
+    "bymerge": ("47 characters", _MERGED, _MANY, 0),
+    "byclass": ("62 characters", files.ALPHANUMERIC, _MANY, 0),
+}
+"""Split -> what, its classes, the network, the label of the first class."""
+
+_RANGED = "a column's range in the training set becomes -64 .. 64, clamped; the network's other inputs are 0"
 
 _SOURCES = (
     TaskSource(
@@ -33,6 +58,16 @@ _SOURCES = (
     TaskSource(
         "digits-cnn", library.digits_cnn, "cnn-8x8",
         data=_DIGITS, samples="1,437 to train, 360 to test", features=_DIGITS_FEATURES, needs=_SKLEARN,
+    ),
+    TaskSource(
+        "breast-cancer", library.breast_cancer, "mlp-64-32-10",
+        data="30 measurements of cell nuclei, malignant or benign, W. Wolberg et al., UCI, 1995, in scikit-learn",
+        samples="455 to train, 114 to test", features=_RANGED, needs=_SKLEARN,
+    ),
+    TaskSource(
+        "wine", library.wine, "mlp-64-32-10",
+        data="13 chemical measurements of wines of three growers, S. Aeberhard, M. Forina, UCI, 1991, in scikit-learn",
+        samples="134 to train, 44 to test", features=_RANGED, needs=_SKLEARN,
     ),
     TaskSource(
         "imu-gestures", generated.imu, "conv1d-imu",
@@ -47,9 +82,10 @@ _SOURCES = (
         key="machine",
     ),
     _idx("mnist", "28 x 28 images of handwritten digits, Y. LeCun, C. Cortes, C. Burges"),
-    _idx("fashion-mnist", "28 x 28 images of clothes in ten classes, H. Xiao et al., 2017"),
-    _idx(
-        "emnist-digits", "28 x 28 images of handwritten digits, G. Cohen et al., 2017", "emnist-digits-", transposed=True
+    _idx("fashion-mnist", "28 x 28 images of clothes in ten classes, H. Xiao et al., 2017", _CLOTHES),
+    *(
+        _idx(f"emnist-{split}", f"28 x 28 images of {what}, G. Cohen et al., 2017", names, network, f"emnist-{split}-", first)
+        for split, (what, names, network, first) in _EMNIST.items()
     ),
     TaskSource(
         "uci-har", files.uci_har, "mlp-561-16-6",

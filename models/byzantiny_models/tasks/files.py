@@ -5,6 +5,7 @@ Nothing here is cached: a file may change between two runs of one process, and a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +15,37 @@ from byzantiny_models.errors import DatasetError
 from byzantiny_models.networks import NETWORKS, Network
 from byzantiny_models.readers import Samples, read_idx_set, read_leaf, read_recordings, read_uci_har
 from byzantiny_models.readers.recordings import Labels
+from byzantiny_models.readers.samples import check_labels
 from byzantiny_models.tasks.scaling import labels, moved, to_int8
 from byzantiny_models.tasks.task import Origin, Task
 
 ACTIVITIES = ("walking", "walking-upstairs", "walking-downstairs", "sitting", "standing", "laying")
+DIGITS = tuple("0123456789")
+ALPHANUMERIC = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+"""The 62 classes of FEMNIST and of EMNIST's `byclass`, in their order."""
 WINDOW, STEP = 128, 64
 TEST_SHARE = 5
 """Of the devices of `recordings`, in the order of their names, every fifth from the last backwards tests."""
 
 
-def images(name: str, path: Path, prefix: str = "", *, transposed: bool = False) -> Task:
-    """Return the task of four IDX files; a feature is half a pixel, 0 .. 255 becomes 0 .. 127 (1.98 in Q6)."""
-    train, test = read_idx_set(path, prefix, transposed=transposed)
-    network = NETWORKS["cnn-28x28"]
-    require_shape(name, train, network)
+def images(
+    name: str, path: Path, network: str, class_names: tuple[str, ...], prefix: str = "", *, first: int = 0
+) -> Task:
+    """Return the task of four IDX files; a feature is half a pixel, 0 .. 255 becomes 0 .. 127 (1.98 in Q6).
+
+    EMNIST's sets are those with a prefix: stored by column, and `first` is the label of the first class.
+
+    Raises:
+        DatasetError: what `read_idx_set` refuses, another shape, labels that are none of the classes.
+    """
+    parts = read_idx_set(path, prefix, transposed=bool(prefix))
+    for part in parts:
+        check_labels(f"{part.name} (labels from {first})", part.y - first, len(class_names))
+    train, test = (replace(part, y=part.y - first, classes=len(class_names)) for part in parts)
+    shape = NETWORKS[network]
+    require_shape(name, train, shape)
     x, test_x = ((part.x.reshape(part.n, -1) >> 1).astype(np.int8) for part in (train, test))
-    return _task(name, network, (train, test), (x, test_x))
+    return _task(name, shape, (train, test), (x, test_x), class_names)
 
 
 def uci_har(path: Path) -> Task:
@@ -46,8 +62,7 @@ def femnist(path: Path) -> Task:
     for part in (train, test):
         _require_range(part, 0.0, 1.0)
     x, test_x = (to_int8(part.x, -127, offset=1) for part in (train, test))
-    names = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-    return _task("femnist", network, (train, test), (x, test_x), names)
+    return _task("femnist", network, (train, test), (x, test_x), ALPHANUMERIC)
 
 
 def recordings(path: Path) -> Task:

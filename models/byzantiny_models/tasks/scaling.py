@@ -1,7 +1,8 @@
 """From samples in a file's or a generator's units to the device's int8: a factor, an offset, one rounding, a clamp.
 
-No statistic of the data enters: a device knows no other device's samples, and the same file gives the same integers
-whatever else is in it. What each task's factor is stands on its card and in docs/data.md.
+No statistic of the data enters but the columns' ranges that `ranged` is given, constants of a task: a device knows no
+other device's samples, and the same file gives the same integers whatever else is in it.
+What each task's factor is stands on its card and in docs/data.md.
 """
 
 from __future__ import annotations
@@ -46,6 +47,21 @@ def moved(x: NDArray[Any]) -> NDArray[np.int8]:
     about = milli - milli.sum(axis=1, keepdims=True) // x.shape[1]
     rounded: NDArray[np.int64] = np.sign(about) * ((128 * np.abs(about) + 1000) // 2000)
     rows: NDArray[np.int8] = np.clip(rounded, -128, 127).astype(np.int8).reshape(len(x), -1)
+    return rows
+
+
+def ranged(x: NDArray[Any], low: NDArray[Any], high: NDArray[Any], features: int) -> NDArray[np.int8]:
+    """Return `clamp(round_half_away(128 (x - low) / (high - low)) - 64, -128, 127)` by column, and 0 up to `features`.
+
+    A column of no range is 0. Each operation is one that IEEE 754 rounds alike everywhere.
+
+    >>> ranged(np.array([[1.0, 5.0], [9.0, 5.0]]), np.array([0.0, 5.0]), np.array([4.0, 5.0]), 3).tolist()
+    [[-32, 0, 0], [127, 0, 0]]
+    """
+    span = high - low
+    steps = _round(128 * (x - low) / np.where(span > 0, span, 1.0)) - 64
+    rows = np.zeros((len(x), features), dtype=np.int8)
+    rows[:, : x.shape[1]] = np.clip(np.where(span > 0, steps, 0.0), -128, 127)
     return rows
 
 

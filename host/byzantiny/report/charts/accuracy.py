@@ -1,11 +1,12 @@
-"""Accuracy per round and arm: thin lines are seeds, thick ones their mean; the attacked phase is tinted."""
+"""Accuracy and attack success per round and arm: thin lines are seeds, thick ones their mean; attacked rounds are tinted."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from byzantiny.charts.style import ArmStyle, Spec, Theme, arm_style, figure, spread, thin
+from byzantiny.records import RoundRow
 from byzantiny.report.arms import ArmSummary
 from byzantiny.report.charts.labels import round_axis, wrap
 from byzantiny.report.run import Run
@@ -23,9 +24,18 @@ _PERCENT_AXIS: Spec = {
 }
 
 
-def mean_curve(run: Run, arm: str) -> list[tuple[int, float]]:
-    """(round, mean accuracy) over the seeds that evaluated that round."""
-    columns = [[row.accuracy for row in run.rounds[arm, seed]] for seed in run.seeds_of(arm)]
+Share = Callable[[RoundRow], float | None]
+"""What of a round is drawn; None where it was not measured."""
+
+
+def accuracy_of(row: RoundRow) -> float | None:
+    """The integer model's."""
+    return row.accuracy
+
+
+def mean_curve(run: Run, arm: str, share: Share = accuracy_of) -> list[tuple[int, float]]:
+    """(round, mean share) over the seeds that evaluated that round."""
+    columns = [[share(row) for row in run.rounds[arm, seed]] for seed in run.seeds_of(arm)]
     curve: list[tuple[int, float]] = []
     for index in range(max(map(len, columns), default=0)):
         known = [value for column in columns if index < len(column) and (value := column[index]) is not None]
@@ -36,31 +46,58 @@ def mean_curve(run: Run, arm: str) -> list[tuple[int, float]]:
 
 def accuracy_chart(run: Run, arms: Sequence[ArmSummary], theme: Theme, *, title: str = "") -> Spec:
     """The chart, with every arm labelled where its line ends."""
+    figures = {
+        arm.info.name: percent(arm.accuracy.mean if arm.accuracy else None, beside=arm.info.target) for arm in arms
+    }
+    return share_chart(run, arms, theme, accuracy_of, figures, title=title)
+
+
+def share_chart(
+    run: Run,
+    arms: Sequence[ArmSummary],
+    theme: Theme,
+    share: Share,
+    figures: Mapping[str, str],
+    *,
+    floors: Mapping[str, float] | None = None,
+    title: str = "",
+) -> Spec:
+    """A chart of one share; `figures` by arm are printed beside its label, `floors` are dotted lines in its colour."""
     layers: list[Spec] = [*_phase_layers(run, arms, theme)]
     ends: list[tuple[float, ArmSummary, ArmStyle]] = []
     for index, arm in enumerate(arms):
-        style, curve = arm_style(theme, index), mean_curve(run, arm.info.name)
+        style, curve = arm_style(theme, index), mean_curve(run, arm.info.name, share)
         if curve:
-            layers += _arm_layers(run, arm.info.name, curve, style)
+            layers += _arm_layers(run, arm.info.name, curve, style, share)
             ends.append((curve[-1][1], arm, style))
+        if floors and arm.info.name in floors:
+            layers.append(_floor(floors[arm.info.name], style))
     plot: Spec = {"width": WIDTH, "height": HEIGHT, "layer": layers or [_phase_ruler(run, theme)]}
-    panels = [plot, _label_panel(ends)] if ends else [plot]
+    panels = [plot, _label_panel(ends, figures)] if ends else [plot]
     head: Spec = {"title": {"text": wrap(title, 100), "fontSize": 15, "offset": 14}} if title else {}
     return figure(theme, {**head, "hconcat": panels, "spacing": 2})
 
 
-def _arm_layers(run: Run, arm: str, curve: list[tuple[int, float]], style: ArmStyle) -> list[Spec]:
+def _floor(value: float, style: ArmStyle) -> Spec:
+    return {
+        "data": {"values": [{"accuracy": value}]},
+        "mark": {"type": "rule", "color": style.colour, "strokeDash": [1, 4], "strokeWidth": 1.6, "strokeCap": "round"},
+        "encoding": {"y": {"field": "accuracy", **_PERCENT_AXIS}},
+    }
+
+
+def _arm_layers(run: Run, arm: str, curve: list[tuple[int, float]], style: ArmStyle, share: Share) -> list[Spec]:
     layers: list[Spec] = []
     seeds = run.seeds_of(arm)
     for seed in seeds if len(seeds) > 1 else []:
-        points = [(row.round_num, row.accuracy) for row in run.rounds[arm, seed] if row.accuracy is not None]
+        points = [(row.round_num, value) for row in run.rounds[arm, seed] if (value := share(row)) is not None]
         layers.append(_line(run, points, style, width=1.0, opacity=0.4))
     layers.append(_line(run, curve, style, width=2.5, opacity=1.0))
     empty = [
-        {"round": row.round_num, "accuracy": row.accuracy}
+        {"round": row.round_num, "accuracy": share(row)}
         for seed in seeds
         for row in run.rounds[arm, seed]
-        if row.outcome == "no-aggregate" and row.accuracy is not None
+        if row.outcome == "no-aggregate" and share(row) is not None
     ]
     if empty:
         mark = {
@@ -130,7 +167,7 @@ def _phase_ruler(run: Run, theme: Theme) -> Spec:
     }
 
 
-def _label_panel(ends: Sequence[tuple[float, ArmSummary, ArmStyle]]) -> Spec:
+def _label_panel(ends: Sequence[tuple[float, ArmSummary, ArmStyle]], figures: Mapping[str, str]) -> Spec:
     """Beside the plot, at the height of each line's end: marker, title and the figure of the table."""
     ends = sorted(ends, key=lambda end: -end[0])
     texts = [wrap(arm.info.title or arm.info.name, 30, lines=2) for _, arm, _ in ends]
@@ -141,8 +178,7 @@ def _label_panel(ends: Sequence[tuple[float, ArmSummary, ArmStyle]]) -> Spec:
     for (_, arm, style), lines, at, centre in zip(ends, texts, wanted, centres, strict=True):
         top = centre - LINE_HEIGHT * (len(lines) + 1) / 2 + LINE_HEIGHT / 2
         rows = [{"y": top + i * LINE_HEIGHT, "text": line} for i, line in enumerate(lines)]
-        figure_text = percent(arm.accuracy.mean if arm.accuracy else None, beside=arm.info.target)
-        number = [{"y": top + len(lines) * LINE_HEIGHT, "text": figure_text}]
+        number = [{"y": top + len(lines) * LINE_HEIGHT, "text": figures[arm.info.name]}]
         leader = [{"x": 0, "y": at}, {"x": 6, "y": at}, {"x": 20, "y": centre}]
         point = {"type": "point", "shape": style.shape, "filled": True, "size": 75, "opacity": 1, "color": style.colour}
         layers += [

@@ -1,0 +1,108 @@
+"""The card of an attack: what it wants, what it knows, where it touches the system, and how taxonomies call that.
+
+Access levels order attacks by how much of the victim they need, from most to least dangerous: Tian, Cui, Liang, Yu. A
+comprehensive survey on poisoning attacks and countermeasures in machine learning. ACM Computing Surveys 55(8), 2022.
+Taxonomies: MITRE ATLAS (atlas.mitre.org) and NIST AI 100-2 E2025 (Vassilev et al., March 2025). ATLAS knows no technique
+for a client that lies about its update; the nearest, a poisoned model, is what such an update makes of the global one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from byzantiny.attacks.errors import AttackError
+
+Knowledge: TypeAlias = Literal["own", "colluding", "omniscient"]
+"""Whose honest codes an attacker sees: its own body's, those of all attackers' bodies, or everyone's."""
+
+KNOWLEDGE: tuple[Knowledge, ...] = ("own", "colluding", "omniscient")
+"""From least to most."""
+
+Access: TypeAlias = Literal["logic corruption", "data manipulation", "data injection", "pretrained start"]
+
+ACCESS: Mapping[Access, str] = {
+    "logic corruption": "it changes what the client computes or sends",
+    "data manipulation": "it changes samples or labels that the client has",
+    "data injection": "it adds samples, and cannot touch those that are there",
+    "pretrained start": "it hands over the model that training starts from",
+}
+"""From most to least dangerous."""
+
+ATLAS: Mapping[str, str] = {
+    "AML.T0018": "Manipulate AI Model",
+    "AML.T0018.000": "Manipulate AI Model: Poison AI Model",
+    "AML.T0020": "Training Data Poisoning",
+    "AML.T0029": "Denial of AI Service",
+    "AML.T0031": "Erode AI Model Integrity",
+    "AML.T0043.004": "Craft Adversarial Data: Insert Backdoor Trigger",
+}
+"""MITRE ATLAS techniques by id."""
+
+NIST: Mapping[str, str] = {
+    "NISTAML.011": "Model Poisoning (availability)",
+    "NISTAML.012": "Clean-label Poisoning",
+    "NISTAML.013": "Data Poisoning",
+    "NISTAML.021": "Clean-label Backdoor",
+    "NISTAML.023": "Backdoor Poisoning",
+    "NISTAML.024": "Targeted Poisoning",
+    "NISTAML.026": "Model Poisoning (integrity)",
+    "NISTAML.051": "Model Poisoning (supply chain)",
+}
+"""Attacks of NIST AI 100-2 E2025 by id."""
+
+Aim: TypeAlias = Literal["nothing", "classes", "trigger", "chosen inputs"]
+
+NEEDS: Mapping[str, str] = {
+    "defence": "the coordinator's pipeline",
+    "history": "the global models of earlier rounds",
+    "model": "the model of this round",
+    "round_num": "the number of this round",
+    "grid": "the layout and the announced shifts",
+    "training": "the network and the attackers' own samples, on a computer of their own",
+    "chosen": "the inputs it is to be measured on",
+    "unrounded": "the attackers' own updates before they were put on the grid",
+}
+"""What an attack may need beside honest rows, by the name on its card."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttackInfo:
+    """The card of an attack; `knowledge` is the least it needs with its default parameters.
+
+    `access`: a name of ACCESS. `aims_at`: what its success is measured on; `trigger` and `chosen inputs` come with
+    `probes`. `needs`: names of NEEDS without which it cannot run. `atlas`, `nist`: ids of the taxonomies. `idle`: the
+    parameter that makes it the honest update, or leaves the data as they are, at 0; "" where none does.
+
+    Raises:
+        AttackError: a name that is none of these; a data attack that does not say whether it may touch what is there.
+    """
+
+    name: str
+    formula: str
+    goal: Literal["untargeted", "targeted"]
+    knowledge: Knowledge
+    capability: Literal["data", "update", "manifest", "link"]
+    paper: str
+    access: Access = "logic corruption"
+    aims_at: Aim = "nothing"
+    needs: tuple[str, ...] = ()
+    atlas: tuple[str, ...] = ()
+    nist: tuple[str, ...] = ()
+    idle: str = ""
+
+    def __post_init__(self) -> None:
+        for what, given, known in (
+            ("access", (self.access,), ACCESS),
+            ("needs", self.needs, NEEDS),
+            ("atlas", self.atlas, ATLAS),
+            ("nist", self.nist, NIST),
+        ):
+            strange = [one for one in given if one not in known]
+            if strange:
+                raise AttackError(f"{self.name}: its card has {what} {strange[0]!r}; known: {', '.join(known)}")
+        if self.capability == "data" and self.access == "logic corruption":
+            raise AttackError(
+                f"{self.name}: a data attack has access by data manipulation or data injection; say which on its card"
+            )

@@ -1,0 +1,1 @@
+"""Attacks that only int8 codes on a grid make possible."""

@@ -1,0 +1,1 @@
+"""Updates made to harm the model as a whole."""

@@ -1,0 +1,142 @@
+"""`byzantiny sweep`: a grid of runs, from the command line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from byzantiny.cli.errors import EXIT_SUSPENDED
+from byzantiny.cli.runs import Output, StopFlag
+from byzantiny.sweep.grid import engine_named, load_grid
+from byzantiny.sweep.run import Outcome, run_sweep
+
+EXIT_FAILED = 1
+"""Some cells failed; what did not is complete."""
+_EVERY = 10
+"""Lines that a log gets, about."""
+
+
+def start_sweep(
+    output: Output,
+    path: Path,
+    *,
+    out: Path,
+    engine: str,
+    jobs: int | None,
+    retry_failed: bool,
+    overrides: Mapping[str, Any],
+) -> None:
+    """Run a grid file into `out/NAME`, or go on with it there."""
+    chosen = engine_named(engine)
+    grid = load_grid(path, chosen, overrides)
+    folder = out / grid.file.name
+    output.say(f"{len(grid.cells)} cells, {len(grid.jobs)} runs, into {folder}")
+    with StopFlag().watching() as stop, Watching(enabled=not output.json) as watching:
+        outcome = run_sweep(
+            grid, folder, engine=chosen, workers=jobs, retry_failed=retry_failed, stop=stop, progress=watching,
+            command=sys.argv,
+        )  # fmt: skip
+    _conclude(output, outcome)
+    if not outcome.complete:
+        sys.stderr.write("stopped; every finished run is kept. Go on with the same command.\n")
+        raise SystemExit(EXIT_SUSPENDED)
+    if outcome.failed:
+        raise SystemExit(EXIT_FAILED)
+
+
+@final
+class Watching:
+    """Progress of a sweep: a bar with the time left on a terminal, else a line every tenth."""
+
+    def __init__(
+        self, *, enabled: bool, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._enabled, self._clock = enabled, clock
+        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._bar: Progress | None = None
+        self._started, self._said = 0.0, 0
+
+    def __enter__(self) -> Watching:
+        """Begin to count the time."""
+        self._started = self._clock()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        """Leave the last state on the screen."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, done: int, of: int, failed: int) -> None:
+        """Show how far it is."""
+        if not self._enabled or not of:
+            return
+        if self._console.is_terminal:
+            self._show(done, of, failed)
+        elif done and (_EVERY * done // of > self._said or done == of):
+            self._said = _EVERY * done // of
+            elapsed = self._clock() - self._started
+            note = f", {failed} failed" if failed else ""
+            self._console.print(
+                f"{done} of {of} runs{note}, about {elapsed * (of - done) / done:.0f} s left", soft_wrap=True
+            )
+
+    def _show(self, done: int, of: int, failed: int) -> None:
+        if self._bar is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=self._console)
+            self._bar.add_task("runs", total=of)
+            self._bar.start()
+        self._bar.update(
+            self._bar.task_ids[0], completed=done, description=f"runs, {failed} failed" if failed else "runs"
+        )
+
+
+def _conclude(output: Output, outcome: Outcome) -> None:
+    record = {"sweep": str(outcome.folder), "cells": outcome.cells, "runs": outcome.runs, "held": outcome.held}
+    output.give({**record, "failed": outcome.failed, "complete": outcome.complete, "scores": outcome.scores})
+    if output.json:
+        return
+    console = Console(highlight=False)
+    console.print(worst_cases(outcome.scores), soft_wrap=not console.is_terminal)
+    for failure in outcome.scores["failed"][:5]:
+        console.print(Text(f"failed: {failure['cell']}: {failure['error']}", style="yellow"), soft_wrap=True)
+    output.say(f"runs      {outcome.runs}, of which {outcome.held} were there before and {outcome.failed} failed")
+    output.say(f"sweep     {outcome.folder} (results.csv, scores.json)")
+
+
+_AXES = {"defence": "defence", "wire": "wire", "task": "task", "alpha": "alpha", "f": "f", "f_declared": "declared"}
+
+
+def worst_cases(scores: Mapping[str, Any]) -> Table:
+    """A row a setting: clean accuracy, the worst attack and what is left under it. An axis with one value has no column."""
+    rows = scores["defences"]
+    axes = [axis for axis in _AXES if axis == "defence" or len({row[axis] for row in rows}) > 1]
+    if all(row["f"] == row["f_declared"] for row in rows):
+        axes = [axis for axis in axes if axis != "f_declared"]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for axis in axes:
+        table.add_column(_AXES[axis], no_wrap=True)
+    for header in ("clean", "worst case", "attack"):
+        table.add_column(header, justify="left" if header == "attack" else "right", no_wrap=True)
+    for row in rows:
+        place = ["" if row[axis] is None else f"{row[axis]:g}" if axis == "alpha" else str(row[axis]) for axis in axes]
+        table.add_row(*place, _percent(row["clean"]), _percent(row["worst"]), row["worst_attack"] or "")
+    return table
+
+
+def _percent(estimate: Mapping[str, Any] | None) -> str:
+    """An accuracy in a table.
+
+    >>> _percent({"value": 0.934}), _percent(None)
+    ('93.4 %', '')
+    """
+    return "" if estimate is None else f"{100 * estimate['value']:.1f} %"

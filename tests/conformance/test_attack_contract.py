@@ -1,0 +1,252 @@
+"""The contract of attacks catches what breaks it, by the name of the promise."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from byzantiny.attacks import (
+    Backdoor,
+    ChosenInput,
+    Gaussian,
+    Injection,
+    LabelFlip,
+    Lazy,
+    LSBBudget,
+    MinMax,
+    ModelReplacement,
+    Saturate,
+    SignFlip,
+    load_attacks,
+)
+from byzantiny.testing import ATTACK_PROMISES, ContractError, check_attack
+
+
+@dataclass
+class Thawed:
+    scale: float = 1.0
+    name, info, knowledge = "sign-flip", SignFlip.info, "own"
+
+    def craft(self, context):
+        return -self.scale * context.need(self.name, "own")
+
+
+@dataclass(frozen=True)
+class Unlisted(SignFlip):
+    info = replace(SignFlip.info, atlas=())
+
+
+@dataclass(frozen=True)
+class Unmeasured(SignFlip):
+    info = replace(SignFlip.info, aims_at="trigger")
+
+
+@dataclass(frozen=True)
+class Writes(SignFlip):
+    def craft(self, context):
+        context.own[:] = 0
+        return np.zeros(context.own.shape)
+
+
+@dataclass(frozen=True)
+class Writable(SignFlip):
+    """The model is handed over as it is; the relay of another round still needs it."""
+
+    def craft(self, context):
+        context.model.setflags(write=True)
+        context.model[0] += 1
+        return SignFlip.craft(self, context)
+
+
+CALLS = []
+
+
+@dataclass(frozen=True)
+class Remembers(SignFlip):
+    def craft(self, context):
+        CALLS.append(1)
+        return SignFlip.craft(self, context) * len(CALLS)
+
+
+@dataclass(frozen=True)
+class Unseeded(SignFlip):
+    def craft(self, context):
+        return SignFlip.craft(self, context) + random.random() * 0
+
+
+@dataclass(frozen=True)
+class Short(SignFlip):
+    def craft(self, context):
+        return SignFlip.craft(self, context)[:1]
+
+
+@dataclass(frozen=True)
+class Nan(SignFlip):
+    def craft(self, context):
+        return SignFlip.craft(self, context) * np.nan
+
+
+@dataclass(frozen=True)
+class Peeks(SignFlip):
+    """Declares that it sees its own update and mixes in another attacker's."""
+
+    def craft(self, context):
+        return SignFlip.craft(self, context) + context.own.sum(axis=0)
+
+
+@dataclass(frozen=True)
+class Guesses(SignFlip):
+    """Makes up what it was not granted instead of refusing."""
+
+    def craft(self, context):
+        if context.own is None:
+            return np.zeros((context.f, context.model.size))
+        return SignFlip.craft(self, context)
+
+
+@dataclass(frozen=True)
+class WantsMore(Saturate):
+    def craft(self, context):
+        context.has(self.name, "history")
+        return Saturate.craft(self, context)
+
+
+@dataclass(frozen=True)
+class WantsLess(Lazy):
+    info = replace(Lazy.info, needs=("model", "history", "grid", "defence"))
+
+
+@dataclass(frozen=True)
+class Rounded(MinMax):
+    """The published way: a real solution, rounded."""
+
+    def craft(self, context):
+        return replace(MinMax(lattice=False), direction=self.direction).craft(context)
+
+
+@dataclass(frozen=True)
+class Restless(LSBBudget):
+    def craft(self, context):
+        return (
+            np.clip(LSBBudget.craft(replace(self), context) + 1, -127, 127)
+            if self.budget == 0
+            else LSBBudget.craft(self, context)
+        )
+
+
+@dataclass(frozen=True)
+class Relabels(Injection):
+    def poison(self, x, y, classes, rng, place=None):
+        x, y = Injection.poison(self, x, y, classes, rng)
+        return x, np.concatenate([(y[:1] + 1) % classes, y[1:]])
+
+
+@dataclass(frozen=True)
+class InPlace(LabelFlip):
+    def poison(self, x, y, classes, rng, place=None):
+        y[:] = (classes - 1) - y
+        return x.copy(), y.copy()
+
+
+@dataclass(frozen=True)
+class Views(LabelFlip):
+    def poison(self, x, y, classes, rng, place=None):
+        return x, LabelFlip.poison(self, x, y, classes, rng)[1]
+
+
+@dataclass(frozen=True)
+class Widens(LabelFlip):
+    def poison(self, x, y, classes, rng, place=None):
+        return x.astype(np.int64), y.copy()
+
+
+@dataclass(frozen=True)
+class NeverIdle(Backdoor):
+    def poison(self, x, y, classes, rng, place=None):
+        return Backdoor.poison(replace(self, share=max(self.share, 0.1)), x, y, classes, rng)
+
+
+@dataclass(frozen=True)
+class AsksTheTruth(ChosenInput):
+    def probes(self, x, y, classes, rng, place=None):
+        return x[:3].copy(), y[:3].copy()
+
+
+@dataclass(frozen=True)
+class AsksTheImpossible(Backdoor):
+    def probes(self, x, y, classes, rng, place=None):
+        return x[:3].copy(), np.full(3, 99)
+
+
+@dataclass(frozen=True)
+class DrawsAnew(ModelReplacement):
+    def probes(self, x, y, classes, rng, place=None):
+        chosen = np.random.default_rng().permutation(len(y))[:5]
+        return x[chosen], np.zeros(5, dtype=y.dtype)
+
+
+@pytest.mark.parametrize(
+    ("broken", "promise"),
+    [
+        (Thawed, "card"),
+        (Unlisted, "card"),
+        (Unmeasured, "card"),
+        (Writes, "input"),
+        (Writable, "input"),
+        (InPlace, "input"),
+        (Views, "input"),
+        (Remembers, "determinism"),
+        (DrawsAnew, "determinism"),
+        (Unseeded, "randomness"),
+        (Short, "result"),
+        (Nan, "result"),
+        (Widens, "result"),
+        (Peeks, "knowledge"),
+        (Guesses, "knowledge"),
+        (WantsMore, "needs"),
+        (WantsLess, "needs"),
+        (Rounded, "constraint"),
+        (Restless, "idle"),
+        (NeverIdle, "idle"),
+        (Relabels, "injection"),
+        (AsksTheTruth, "probes"),
+        (AsksTheImpossible, "probes"),
+    ],
+)
+def test_what_breaks_a_promise_is_caught_by_its_name(broken, promise):
+    with pytest.raises(ContractError) as caught:
+        check_attack(broken)
+    assert caught.value.promise == promise
+
+
+def test_every_promise_but_one_has_a_mutant_that_breaks_it():
+    """Nothing that `quantize_rows` makes can miss the wire: `wire` is there for those who change it."""
+    mark = next(m for m in test_what_breaks_a_promise_is_caught_by_its_name.pytestmark if m.name == "parametrize")
+    assert {promise for _, promise in mark.args[1]} | {"wire"} == set(ATTACK_PROMISES)
+
+
+def test_an_attack_that_draws_keeps_the_contract_too():
+    check_attack(lambda: Gaussian(add=True))
+
+
+def test_what_sends_infinity_still_fits_the_wire():
+    """ByzFL's Inf."""
+
+    @dataclass(frozen=True)
+    class Inf(SignFlip):
+        def craft(self, context):
+            return np.full(context.need(self.name, "own").shape, np.inf)
+
+    check_attack(Inf)
+
+
+def test_cards_are_complete_and_their_names_are_known():
+    for factory in load_attacks().values():
+        info = factory.info
+        assert info.atlas
+        assert info.nist
+        assert (info.capability == "data") == (info.access != "logic corruption")
+        assert (info.goal == "targeted") == (info.aims_at in ("trigger", "chosen inputs"))

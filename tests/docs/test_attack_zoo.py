@@ -1,0 +1,58 @@
+"""The page of the zoo has the cards that the code has; `python tests/docs/test_attack_zoo.py` writes them anew."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from byzantiny.attacks import ATTACKS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "attack-zoo.md"
+FAMILIES = ("data", "untargeted", "targeted", "quantized")
+BLOCK = r"(<!-- cards: {} -->\n)(.*?)(<!-- cards: end -->)"
+
+
+def family(attack):
+    return attack.__module__.split(".")[-2]
+
+
+def table(name):
+    rows = [
+        "| name | formula | knowledge | needs | aims at | access | ATLAS | NIST |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for attack in ATTACKS.values():
+        if family(attack) == name:
+            info = attack.info
+            cells = [
+                f"`{info.name}`",
+                info.formula.replace("|", r"\|"),
+                info.knowledge,
+                ", ".join(info.needs),
+                info.aims_at,
+            ]
+            atlas = ", ".join(code.removeprefix("AML.") for code in info.atlas)
+            nist = ", ".join(code.removeprefix("NISTAML") for code in info.nist)
+            rows.append(f"| {' | '.join([*cells, info.access, atlas, nist])} |")
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_page_has_the_cards_of_a_family(name):
+    text = PAGE.read_text(encoding="utf-8")
+    found = re.search(BLOCK.format(name), text, re.DOTALL)
+    assert found is not None
+    assert found[2] == table(name), "run: python tests/docs/test_attack_zoo.py"
+    section = text[found.end() :].split("\n## ")[0]
+    assert name == "quantized" or "**What breaks it.**" in section
+
+
+def test_every_attack_is_of_a_family_on_the_page():
+    assert {family(attack) for attack in ATTACKS.values()} == set(FAMILIES)
+
+
+if __name__ == "__main__":
+    page = PAGE.read_text(encoding="utf-8")
+    for each in FAMILIES:
+        page = re.sub(BLOCK.format(each), lambda m, each=each: m[1] + table(each) + m[3], page, flags=re.DOTALL)
+    PAGE.write_text(page, encoding="utf-8")
