@@ -19,6 +19,7 @@ from byzantiny.experiment.resolve import make_plan, scoped_task, stages_of
 from byzantiny.experiment.starting import PinnedStart
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
+from byzantiny_models.networks import Network
 from byzantiny_models.tasks import Task
 from byzantiny_models.trainers import TRAINERS
 from byzantiny_models.trainers.base import EVERY_MACHINE, ONE_MACHINE
@@ -88,7 +89,7 @@ def describe(
             }
             for role in cast.roles
         ],
-        arms=[_arm(name, experiment, task) for name in experiment.arms],
+        arms=[_arm(name, experiment, task, network) for name in experiment.arms],
         seeds=list(base.seeds),
         draws=[_draws(experiment, seed, task) for seed in base.seeds],
         rounds=base.rounds,
@@ -122,9 +123,10 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     }
 
 
-def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
+def _arm(name: str, experiment: Experiment, task: Task, first: Network) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
-    d = scoped_task(run, task, run.seeds[0]).network.layout.d
+    layout = scoped_task(run, task, run.seeds[0]).network.layout
+    tensors = [tensor.name for tensor in layout.tensors]
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(
@@ -133,9 +135,10 @@ def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
         attack=attack,
         attack_start_round=run.attack.start_round if liars else None,
         byzantine=liars,
-        defence=[_stage(stage) for stage in stages_of(run, d)],
+        defence=[_stage(stage) for stage in stages_of(run, layout.d)],
         overrides={key: value for key, value in table.items() if key not in ("title", "target", "attack", "defence")},
         target=run.target,
+        tensors=[] if tensors == [tensor.name for tensor in first.layout.tensors] else tensors,
     )
 
 
