@@ -25,6 +25,9 @@ class NativeBatch:
     def __init__(self, specs: Sequence[DeviceSpec]) -> None:
         self._lib = library.load()
         networks = {spec.network for spec in specs}
+        other = next((spec.trainer for spec in specs if spec.trainer != "int8-sr"), None)
+        if other is not None:
+            raise FirmwareError(f"trainer {other}: the C core trains by int8-sr alone; train it with the numpy body")
         if len(networks) != 1 or any(spec.base for spec in specs):
             raise FirmwareError(
                 f"a batch of networks {', '.join(sorted(networks))}, or with a base: one whole network is needed"

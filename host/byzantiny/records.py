@@ -246,7 +246,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     metric."""
     sources: list[dict[str, str | int]] = []
     """The user's files that the task was read from: name, file_bytes, sha256."""
-    training: dict[str, str | int | float]
+    training: dict[str, str | int | float | list[str]]
     grid: dict[str, bool | int] = {}
     evaluation: dict[str, Any] = {}
     """The first arm's table."""

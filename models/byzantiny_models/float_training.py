@@ -6,6 +6,7 @@ depends on the BLAS's order of summation, so it is compared by accuracy, never b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,13 +89,35 @@ def train_float(
     >>> train_float(network, start, x, y, np.random.default_rng(0), epochs=1).shape
     (2410,)
     """
+    orders = (rng.permutation(len(np.asarray(y))) for _ in range(epochs))
+    return train_float_in_order(network, model, x, y, orders, learning_rate)
+
+
+def train_float_in_order(
+    network: Network,
+    model: ArrayLike,
+    x: ArrayLike,
+    y: ArrayLike,
+    orders: Iterable[NDArray[np.integer]],
+    learning_rate: float,
+) -> Floats:
+    """Return what `train_float` does, float32 (d,), with the samples in these orders, one an epoch.
+
+    Raises:
+        InvalidValueError: as `train_float`.
+
+    >>> from byzantiny_models.networks import NETWORKS
+    >>> x, y = np.full((2, 64), 32, dtype=np.int8), np.array([1, 2])
+    >>> train_float_in_order(NETWORKS["mlp-64-32-10"], np.zeros(2410), x, y, [np.array([1, 0])], 0.5)[-10:].argmax().item()
+    1
+    """
     flat = np.array(model, dtype=np.float32)
     layers = _layers(network, flat)
     inputs, labels = _inputs(network, x), np.asarray(y)
     if labels.shape != (len(inputs),) or (labels.size and not 0 <= labels.min() <= labels.max() < network.classes):
         raise InvalidValueError(f"y of shape {labels.shape}: need {len(inputs)} labels in 0 .. {network.classes - 1}")
-    for _ in range(epochs):
-        for sample in rng.permutation(len(inputs)):
+    for order in orders:
+        for sample in order:
             _step(network, layers, inputs[sample : sample + 1], int(labels[sample]), np.float32(learning_rate))
     return flat
 
@@ -135,12 +158,14 @@ def _step(network: Network, layers: list[_Layer], x: Floats, label: int, rate: n
         if plan.low == 0:
             error = error * (activations[i + 1] > 0)
         by_position = error.reshape(1 if plan.window is None else plan.window.positions, -1)
-        below = _error_below(layers[i], by_position) if plan.backward else error
+        below = _error_below(layers[i], by_position) if plan.backward else error  # with the weights before the update
         if plan.kernel is not None:
             seen = a if plan.window is None else gather(plan.window, a[0])
             np.subtract(layers[i].kernel, rate * (by_position.T @ seen), out=layers[i].kernel)
         if plan.bias is not None:
             np.subtract(layers[i].bias, rate * by_position.sum(axis=0), out=layers[i].bias)
+        if not plan.backward:
+            break  # nothing below is trained, so there is no error to pass on
         error = below
 
 

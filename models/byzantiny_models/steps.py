@@ -89,7 +89,7 @@ class _Weighted:
         # The noise has up to 24 bits here, which int32 does not hold beside a gradient.
         shift = self.weight_shift + self.grain
         low = (noise >> np.uint32(32 - shift)).astype(np.int64)
-        return (((gradient.astype(np.int64) + low) >> shift) << self.grain).astype(np.int32)
+        return np.asarray(((gradient.astype(np.int64) + low) >> shift) << self.grain, dtype=np.int32)
 
     def _scaled(self, total: Floats, x: Int32s) -> Int32s:
         shift = WEIGHT_FRAC + self.plan.error_frac - HIDDEN_ERROR_FRAC

@@ -29,6 +29,8 @@ class DeviceSpec:
     max_payload: int = 240
     rx_credit: int = 32
     base: bytes = b""
+    trainer: str = "int8-sr"
+    """A name of `byzantiny_models.trainers`; a body that has another refuses it."""
 
 
 class Body(Protocol):

@@ -14,13 +14,14 @@ import numpy.typing as npt
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.errors import BodyError
 from byzantiny.bodies.registry import body_names, load_body
+from byzantiny.bodies.training import train_clients
 from byzantiny.wire.messages import Offer
 from byzantiny_models import datasets
 from byzantiny_models.encoding import encode
 from byzantiny_models.inference import forward
 from byzantiny_models.networks import NETWORKS
 from byzantiny_models.rng import Stream, derive_key
-from byzantiny_models.training import train_many
+from byzantiny_models.trainers import TRAINERS
 
 Model = npt.NDArray[np.int32]
 
@@ -45,11 +46,14 @@ BatchFactory = Callable[[Sequence[DeviceSpec]], BatchTrainer]
 
 
 class NumpyBatch:
-    """The reference trainer: `train_many`, then `encode` of each."""
+    """The reference: any trainer, then `encode` of each update."""
 
     def __init__(self, specs: Sequence[DeviceSpec]) -> None:
         self._ids = [spec.client_id for spec in specs]
-        networks = {spec.network for spec in specs}
+        networks, trainers = {spec.network for spec in specs}, {spec.trainer for spec in specs}
+        if len(trainers) != 1:
+            raise BodyError(f"a batch of trainers {', '.join(sorted(trainers))}: one is needed")
+        self._trainer = trainers.pop()
         if len(networks) != 1 or any(spec.base for spec in specs):
             raise BodyError(
                 f"a batch of networks {', '.join(sorted(networks))}, or with a base: one whole network is needed"
@@ -59,19 +63,22 @@ class NumpyBatch:
 
     def models(self, slots: Sequence[int], start: Model, offer: Offer) -> npt.NDArray[np.int32]:
         """As `BatchTrainer.models`."""
+        return self._trained(slots, start, offer)[1]
+
+    def _trained(self, slots: Sequence[int], start: Model, offer: Offer) -> tuple[npt.NDArray[np.int32], ...]:
         xs, ys = [self._data[slot][0] for slot in slots], [self._data[slot][1] for slot in slots]
-        orders, steps = self._keys(slots, offer, Stream.SAMPLE_ORDER), self._keys(slots, offer, Stream.TRAINING)
-        return train_many(self._network, start, xs, ys, orders, steps, offer.epochs, offer.lr_shift)
+        keys = self._keys(slots, offer, Stream.SAMPLE_ORDER), self._keys(slots, offer, Stream.TRAINING)
+        return train_clients(self._trainer, self._network, start, xs, ys, keys, offer.epochs, offer.lr_shift)
 
     def updates(self, slots: Sequence[int], start: Model, offer: Offer) -> npt.NDArray[np.int8]:
         """As `BatchTrainer.updates`."""
         keys = self._keys(slots, offer, Stream.CODES)
-        trained = self.models(slots, start, offer)
+        began, trained = self._trained(slots, start, offer)
         layout = self._network.layout
         return np.stack(
             [
-                encode(layout, start, local, offer.shifts, offer.l2_bound, key)
-                for local, key in zip(trained, keys, strict=True)
+                encode(layout, own, local, offer.shifts, offer.l2_bound, key)
+                for own, local, key in zip(began, trained, keys, strict=True)
             ]
         )
 
@@ -83,8 +90,8 @@ class NumpyBatch:
         return [derive_key(offer.seed, self._ids[slot], offer.round_num, stream) for slot in slots]
 
 
-def load_batch(name: str | None = None) -> BatchFactory:
-    """Return how a body trains a batch; without a name, the native one where it is installed, else NumPy.
+def load_batch(name: str | None = None, trainer: str = "int8-sr") -> BatchFactory:
+    """Return how a body trains a batch; without a name, the native one where it is installed and has the trainer, else NumPy.
 
     Raises:
         BodyError: a body that has no batch call.
@@ -93,7 +100,7 @@ def load_batch(name: str | None = None) -> BatchFactory:
     'NumpyBatch'
     """
     if name is None:
-        name = "native" if "native" in body_names() else "numpy"
+        name = "native" if "native" in body_names() and TRAINERS[trainer].device else "numpy"
     if name == "numpy":
         return NumpyBatch
     body: Any = load_body(name)

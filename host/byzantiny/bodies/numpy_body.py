@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from byzantiny.bodies.base import DeviceSpec, Frame
 from byzantiny.bodies.errors import BodyError
+from byzantiny.bodies.training import train_clients
 from byzantiny.wire.auth import derive_keys
 from byzantiny.wire.device import DeviceIdentity, DeviceMachine, TrainRequest
 from byzantiny.wire.messages import Cap
@@ -20,7 +21,6 @@ from byzantiny_models import datasets
 from byzantiny_models.encoding import encode
 from byzantiny_models.networks import NETWORKS, Network
 from byzantiny_models.rng import Stream, derive_key
-from byzantiny_models.training import train_many
 
 FIRMWARE: Final = hashlib.sha256(b"byzantiny numpy body 1").digest()[:8]
 """What HELLO says runs here; other bodies say the hash of their image."""
@@ -135,26 +135,27 @@ def _run(slot: _Slot) -> TrainRequest | None:
 
 
 def _train(due: list[tuple[_Slot, TrainRequest]]) -> None:
-    """Train the slots that are due, in one call for each network, number of epochs and learning rate."""
-    groups: dict[tuple[Network, int, int], list[tuple[_Slot, TrainRequest]]] = {}
+    """Train the slots that are due, in one call for each network, trainer, number of epochs and learning rate."""
+    groups: dict[tuple[Network, str, int, int], list[tuple[_Slot, TrainRequest]]] = {}
     for slot, request in due:
-        groups.setdefault((slot.network, request.offer.epochs, request.offer.lr_shift), []).append((slot, request))
-    for (network, epochs, lr_shift), group in groups.items():
+        alike = (slot.network, slot.spec.trainer, request.offer.epochs, request.offer.lr_shift)
+        groups.setdefault(alike, []).append((slot, request))
+    for (network, trainer, epochs, lr_shift), group in groups.items():
         starts = np.stack([network.layout.unpack(request.model) for _, request in group])
 
         def keys(stream: Stream, group: list[tuple[_Slot, TrainRequest]] = group) -> list[tuple[int, int]]:
             return [derive_key(r.offer.seed, slot.spec.client_id, r.offer.round_num, stream) for slot, r in group]
 
-        trained = train_many(
+        began, trained = train_clients(
+            trainer,
             network,
             starts,
             [slot.x for slot, _ in group],
             [slot.y for slot, _ in group],
-            keys(Stream.SAMPLE_ORDER),
-            keys(Stream.TRAINING),
+            (keys(Stream.SAMPLE_ORDER), keys(Stream.TRAINING)),
             epochs,
             lr_shift,
         )
-        for (slot, request), start, local, key in zip(group, starts, trained, keys(Stream.CODES), strict=True):
+        for (slot, request), start, local, key in zip(group, began, trained, keys(Stream.CODES), strict=True):
             codes = encode(network.layout, start, local, request.offer.shifts, request.offer.l2_bound, key)
             slot.sent += slot.machine.provide(codes, len(slot.y), offer_body=request.offer_body)

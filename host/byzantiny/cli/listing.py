@@ -27,6 +27,7 @@ from byzantiny.updates.rules import PROPERTIES, STREAMS, Bound, Kappa
 from byzantiny_models.metrics import TITLES
 from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import load_tasks
+from byzantiny_models.trainers import TRAINERS
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -181,6 +182,26 @@ def _tasks() -> Rows:
     ]
 
 
+def _trainers() -> Rows:
+    """The cards of the trainers.
+
+    >>> [row["name"] for row in _trainers()]
+    ['int8-sr', 'int8-only', 'float32', 'niti', 'dfa']
+    """
+    return [
+        {
+            "name": trainer.name,
+            "formula": trainer.formula,
+            "paper": trainer.paper,
+            "networks": trainer.networks,
+            "bytes_per_weight": trainer.bytes_per_weight,
+            "bodies": "all" if trainer.device else "numpy",
+            "reproducible": trainer.reproducible,
+        }
+        for trainer in TRAINERS.values()
+    ]
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "aggregators": lambda: _cards(load_aggregators()),
     "preaggregators": lambda: _cards(load_preaggregators()),
@@ -188,6 +209,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "attacks": lambda: _cards(load_attacks()),
     "tasks": _tasks,
     "networks": _networks,
+    "trainers": _trainers,
     "bodies": lambda: [{"name": name} for name in body_names()],
     "ports": lambda: [{"name": name} for name in port_names()],
 }

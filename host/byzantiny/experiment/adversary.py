@@ -79,6 +79,11 @@ def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
             f"arms.{arm}: {run.attack.name} needs to be {attack.knowledge}, the experiment grants {granted!r}; set"
             f" attack.knowledge = {attack.knowledge!r}, or choose parameters that need no more"
         )
+    if _rounds(attack) and run.training.trainer != "int8-sr":
+        raise ConfigError(
+            f"arms.{arm}: {run.attack.name} rounds what its body trained by int8-sr, and the trainer is"
+            f' {run.training.trainer}; set training.trainer = "int8-sr", or choose another attack'
+        )
     if hasattr(attack, "poison"):
         return
     f = max(1, min(liars, round(liars * n / len(run.client_ids()))))

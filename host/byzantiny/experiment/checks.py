@@ -6,8 +6,10 @@ import msgspec
 
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.schema import ClientGroup, RunConfig
+from byzantiny.suggest import unknown_name
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.messages import UART_PAYLOAD_MAX
+from byzantiny_models.trainers import TRAINERS
 
 
 def check_run(run: RunConfig, where: str) -> None:
@@ -24,9 +26,20 @@ def check_run(run: RunConfig, where: str) -> None:
     _check_round(run, len(ids), where)
     for group in run.clients:
         _check_group(group, where)
+        _check_trainer(run.training.trainer, group, where)
     faulty = any(probability > 0 for probability in msgspec.structs.astuple(run.link))
     if faulty and {group.transport for group in run.clients} != {"memory"}:
         raise ConfigError(f"{where}: [link] injects faults in virtual time, which only the memory transport has")
+
+
+def _check_trainer(name: str, group: ClientGroup, where: str) -> None:
+    if name not in TRAINERS:
+        raise ConfigError(f"{where}: {unknown_name('trainer', name, TRAINERS)}")
+    if group.body != "numpy" and not TRAINERS[name].device:
+        raise ConfigError(
+            f"{where}: trainer {name} on body {group.body} (clients {group.prefix}-...): devices train by int8-sr alone; set "
+            'body = "numpy", or trainer = "int8-sr"'
+        )
 
 
 def _check_ids(ids: list[str], where: str) -> None:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
@@ -23,7 +21,8 @@ from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
-from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
+from byzantiny.experiment.resolve import check_pipeline, check_trainer, make_federation, make_plan
+from byzantiny.experiment.scopes import first_model, scoped_task
 from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
@@ -31,7 +30,7 @@ from byzantiny.records import Final, FirmwareInfo, RoundRow
 from byzantiny.transport.brokers import open_broker
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.auth import derive_keys
-from byzantiny_models.networks import Network, initial_model
+from byzantiny_models.networks import Network
 from byzantiny_models.tasks import Task
 
 
@@ -77,10 +76,12 @@ class Engine:
             require_same(before, task, run_dir)
         network = task.network
         for arm, run in experiment.arms.items():
-            check_pipeline(arm, run, network.layout)
-            check_adversary(arm, run, task)
-            make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
-            probes_of(run, run.seeds[0], task)
+            scoped = scoped_task(task, run, arm, first_model(network, None, run.seeds[0]))
+            check_trainer(arm, run, scoped.network)
+            check_pipeline(arm, run, scoped.network.layout)
+            check_adversary(arm, run, scoped)
+            make_cast(run, run.seeds[0], scoped)  # refuses, before any round, an attack or a partition that cannot be
+            probes_of(run, run.seeds[0], scoped)
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
             deployed = stack.enter_context(
@@ -126,8 +127,10 @@ class Engine:
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
-        cast = make_cast(run, seed, stage.task)
-        network = stage.network
+        whole = first_model(stage.network, stage.start, seed)
+        task = scoped_task(stage.task, run, arm, whole)
+        cast, network = make_cast(run, seed, task), task.network
+        start = network.project(whole)
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
@@ -138,6 +141,7 @@ class Engine:
             setting = Setting(
                 network.name,
                 network.layout,
+                network.base,
                 stage.broker,
                 name,
                 self.entropy,
@@ -150,12 +154,11 @@ class Engine:
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            first_model = stage.first_model(seed)
-            evaluator = make_evaluator(stage.experiment, arm, seed, stage.task, cast, stage.deployed[arm], first_model)
+            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], start)
             surroundings = self._surroundings(evaluator, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
-            Coordinator(plan, network.layout, federation, surroundings).run(first_model)
+            Coordinator(plan, network.layout, federation, surroundings).run(start)
             for info in world.firmware():
                 if info.name not in stage.firmware or info.instructions_per_step is not None:
                     stage.firmware[info.name] = info  # the same image may run where it is counted and where it is not
@@ -216,10 +219,6 @@ class _Stage:
     start: PinnedStart | None
     deployed: Mapping[str, Deployed | None]
     """Who answers for the exported models, by arm."""
-
-    def first_model(self, seed: int) -> NDArray[np.int32]:
-        """Return what round 1 begins with: what of the starting point is trained, or what the seed draws."""
-        return initial_model(self.network, seed) if self.start is None else self.network.project(self.start.start.model)
 
 
 class _Progress:

@@ -122,6 +122,8 @@ def check_inprocess(run: RunConfig, arm: str) -> None:
             f"arms.{arm}: round.quorum = {run.round.quorum} of a cohort of {cohort}: in process nobody comes first; set it"
             " to 0, or choose the engine `frames`"
         )
+    if run.training.scope != "all":
+        raise ConfigError(f"arms.{arm}: training.scope is for devices with a base; choose the engine `frames`")
     link = run.link
     if any((link.drop, link.duplicate, link.reorder, link.corrupt, link.delay_s)):
         raise ConfigError(f"arms.{arm}: [link] faults happen to frames; choose the engine `frames`")
@@ -136,13 +138,14 @@ def make_setup(
     run: RunConfig, seed: int, task: Task, cast: Cast, *, arm: str, batch: BatchFactory | None, spread: bool
 ) -> Setup:
     """Put the pieces of a run together."""
-    specs = [DeviceSpec(role.client_id, role.secret, role.dataset, task.network.name) for role in cast.roles]
+    trainer, network = run.training.trainer, task.network.name
+    specs = [DeviceSpec(r.client_id, r.secret, r.dataset, network, trainer=trainer) for r in cast.roles]
     layout = task.network.layout
     return Setup(
         plan=make_plan(run, arm, seed, layout),
         layout=layout,
         federation=make_federation(run, layout),
-        trainer=(batch or load_batch())(specs),
+        trainer=(batch or load_batch(None, trainer))(specs),
         ids=tuple(role.client_id for role in cast.roles),
         claimed=tuple(role.samples for role in cast.roles),
         liars=frozenset(cast.byzantine),

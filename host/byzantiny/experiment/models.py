@@ -16,6 +16,8 @@ from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.events import Listener
 from byzantiny.experiment.reproduce import replay
 from byzantiny.experiment.rundir import RunError
+from byzantiny.experiment.scopes import first_model, scoped_task
+from byzantiny.experiment.starting import pin_start
 from byzantiny.ledger import Ledger
 from byzantiny.suggest import unknown_name
 from byzantiny_models.networks import Network
@@ -46,7 +48,7 @@ def load_run_model(
         ConfigError: an arm or a seed that is not the run's, or none where there are several arms.
     """
     experiment = rundir.load_config(run_dir)
-    rundir.begun(run_dir, experiment)
+    before = rundir.begun(run_dir, experiment)
     arm, seed = _chosen(experiment, arm, seed)
     folder = rundir.arm_dir(run_dir, arm, seed)
     with rundir.naming_damage(folder), Ledger.open(folder / rundir.LEDGER) as ledger:
@@ -70,6 +72,8 @@ def load_run_model(
             "see byzantiny reproduce"
         )
     task = reopen_task(experiment, run_dir)
+    start = pin_start(experiment, run_dir, task.network, before)
+    task = scoped_task(task, experiment.arms[arm], arm, first_model(task.network, start, seed))
     model = task.network.layout.unpack(blob)
     return RunModel(task.network, task, model, arm, seed, wanted, found.hex(), replayed)
 

@@ -24,6 +24,7 @@ from byzantiny.experiment.starting import from_copy
 from byzantiny.fleet import HubStore
 from byzantiny.ledger import Ledger
 from byzantiny_models.deploy.arithmetic import ARITHMETICS
+from byzantiny_models.trainers import TRAINERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,8 @@ def replay(run_dir: Path, arm: str, seed: int, rounds: int, listener: Listener) 
 def _in_memory(experiment: Experiment, arm: str, seed: int, rounds: int, evaluation: dict[str, Any]) -> Experiment:
     """Return one arm and seed of an experiment, without boards, brokers and faults, and with as many rounds as it has."""
     source: dict[str, Any] = copy.deepcopy(experiment.source)
-    body = "native" if "native" in body_names() else "numpy"
+    trainer = TRAINERS[experiment.arms[arm].training.trainer]
+    body = "native" if "native" in body_names() and trainer.device else "numpy"
     for group in source.get("clients", []):
         group.update(body=body, transport="memory")
     if source.get("arms"):

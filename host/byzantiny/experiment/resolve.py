@@ -14,7 +14,9 @@ from byzantiny.federation import Federation, GridPolicy, build_pipeline
 from byzantiny.federation.streaming import STREAM_ABOVE
 from byzantiny.screening import load_screening
 from byzantiny.updates import AggregationError
-from byzantiny_models.networks import Layout
+from byzantiny_models.errors import InvalidValueError
+from byzantiny_models.networks import Layout, Network
+from byzantiny_models.trainers import TRAINERS
 
 DEFAULT_BOUND_PER_ROOT_D = 16
 """The default L2 bound is this times ceil(sqrt(d)) grid steps, an eighth of a saturated row (127 sqrt(d)):
@@ -79,6 +81,14 @@ def default_l2_bound(d: int) -> int:
     800
     """
     return DEFAULT_BOUND_PER_ROOT_D * math.isqrt(d - 1) + DEFAULT_BOUND_PER_ROOT_D
+
+
+def check_trainer(arm: str, run: RunConfig, network: Network) -> None:
+    """Refuse a network that the arm's trainer does not take. Raises ConfigError."""
+    try:
+        TRAINERS[run.training.trainer].check(network)
+    except InvalidValueError as error:
+        raise ConfigError(f"arms.{arm}: {error}") from error
 
 
 def check_pipeline(arm: str, run: RunConfig, layout: Layout) -> None:

@@ -68,6 +68,7 @@ class Setting:
 
     network: str
     layout: Layout
+    base: bytes
     broker: str | None
     fleet: str
     entropy: Callable[[int], bytes]
@@ -233,8 +234,10 @@ class _Builder:
             secret=role.secret,
             dataset=role.dataset,
             network=self._setting.network,
+            base=self._setting.base,
             boot_id=int.from_bytes(self._setting.entropy(4), "little") | 1,
             max_payload=self._payloads[role.group],
+            trainer=self._run.training.trainer,
         )
 
     def _link(self, role: Role) -> Link:

@@ -10,7 +10,7 @@ from byzantiny.errors import ByzantinyError
 from byzantiny.experiment.adversary import check_adversary
 from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.inprocess import check_inprocess
-from byzantiny.experiment.resolve import check_pipeline
+from byzantiny.experiment.resolve import check_pipeline, check_trainer
 from byzantiny.experiment.wires import check_wire
 from byzantiny.suggest import unknown_name
 from byzantiny.sweep.errors import SweepError
@@ -66,6 +66,7 @@ def _checks(job: Job, task: Task) -> list[Check]:
     rest = msgspec.json.encode(msgspec.structs.replace(plain, attack=type(run.attack)(), defence=type(run.defence)()))
     return [
         (("pipeline", rest, defence), lambda: check_pipeline("cell", run, task.network.layout)),
+        (("trainer", rest), lambda: check_trainer("cell", run, task.network)),
         (
             ("attack", rest, attack, defence if run.attack.defence_known else b""),
             lambda: check_adversary("cell", run, task),

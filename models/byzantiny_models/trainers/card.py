@@ -74,10 +74,10 @@ def dense_classifier(trainer: str, network: Network) -> None:
     """Raise unless a network is fully trained dense layers with a softmax head.
 
     Raises:
-            InvalidValueError: another layer, a squared-error head, or a frozen tensor.
+        InvalidValueError: another layer, a squared-error head, or a frozen tensor.
 
-        >>> from byzantiny_models.networks import NETWORKS
-        >>> dense_classifier("niti", NETWORKS["cnn-8x8"])  # doctest: +ELLIPSIS
+    >>> from byzantiny_models.networks import NETWORKS
+    >>> dense_classifier("niti", NETWORKS["cnn-8x8"])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     byzantiny_models.errors.InvalidValueError: trainer niti on cnn-8x8: it takes dense layers with a softmax head, ...
     """

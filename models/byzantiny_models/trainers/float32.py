@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from byzantiny_models.float_training import to_float, train_float
+from byzantiny_models.float_training import to_float, train_float_in_order
+from byzantiny_models.rng import sample_order
 from byzantiny_models.trainers.card import Job, Trained, Trainer, any_network
 
 
@@ -23,9 +24,8 @@ def run(job: Job) -> Trained:
     dtype('int32')
     """
     layout = job.network.layout
-    rng = np.random.default_rng([*job.key_order, *job.key_train])
-    rate = 2.0**-job.lr_shift
-    local = train_float(job.network, to_float(layout, job.start), job.x, job.y, rng, job.epochs, rate)
+    orders = (sample_order(len(job.y), epoch, *job.key_order) for epoch in range(job.epochs))
+    local = train_float_in_order(job.network, to_float(layout, job.start), job.x, job.y, orders, 2.0**-job.lr_shift)
     fracs = np.repeat([t.frac for t in layout.tensors], [t.elements for t in layout.tensors])
     whole = np.rint(np.ldexp(local.astype(np.float64), fracs))
     return Trained(job.start, np.clip(whole, -layout.limits, layout.limits).astype(np.int32))

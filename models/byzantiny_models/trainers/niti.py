@@ -60,7 +60,7 @@ def step(kernels: list[Ints], x: Ints, y: NDArray[np.integer], mu: int) -> list[
     Source: the paper's algorithm; docs/training.md.
 
     >>> step([np.array([[10, -20], [5, 5]])], np.array([[64, 0]]), np.array([0]), 3)[0].tolist()
-    [[14, -20], [1, 5]]
+    [[18, -20], [-3, 5]]
     """
     inputs, exponents, a, e = [x], [-INPUT_FRAC], x, -INPUT_FRAC
     for number, kernel in enumerate(kernels):
@@ -104,14 +104,14 @@ def pseudo_stochastic(x: Ints, s: int) -> Ints:
     [2, 4, -4]
     """
     if s <= 0:
-        return np.clip(x, -127, 127)
+        return np.asarray(np.clip(x, -127, 127))
     whole, half = np.sign(x) * (np.abs(x) >> s), s >> 1
     dropped = np.abs(x) & ((1 << s) - 1)
     chance = dropped >> half
     number = dropped - (chance << half)
     if s % 2:
         number = number * 2
-    return np.clip(whole + np.sign(x) * (chance > number), -127, 127)
+    return np.asarray(np.clip(whole + np.sign(x) * (chance > number), -127, 127))
 
 
 def loss_error(v: Ints, e: int, y: NDArray[np.integer]) -> Ints:
@@ -121,7 +121,7 @@ def loss_error(v: Ints, e: int, y: NDArray[np.integer]) -> Ints:
     `g 2^11 / sum g`, less the sum at the label, shifted by 4.
 
     >>> loss_error(np.array([[8, 0, -8]]), -3, np.array([1])).tolist()
-    [[85, -127, 11]]
+    [[79, -89, 10]]
     """
     if e > -7:
         s = v * _LOG2_E >> 15
