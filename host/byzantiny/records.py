@@ -220,6 +220,8 @@ class FirmwareInfo(_Record, frozen=True, kw_only=True):
     flash_bytes: int | None = None
     ram_bytes: int | None = None
     instructions_per_step: float | None = None
+    instructions_per_inference: float | None = None
+    """Emulated, counted on an image that does nothing else; None unless counted on these sources."""
 
 
 class Manifest(_Record, frozen=True, kw_only=True):

@@ -1,9 +1,9 @@
 """Run a run directory again and compare the global model and its scores after every round (P10).
 
 The accepted set of every round is replayed; bodies and transport may differ, because P1 says that they do not matter:
-everything runs on the memory transport, on the native body where it is installed. Exported models are answered by NumPy in
-the arithmetic that was recorded, whichever interpreter had it. Outside: times, interpreters' names, the float control and
-mean confidences, which a BLAS or an exponential decides.
+everything runs on the memory transport, on the native body where it is installed and knows the trainer. Exported models are
+answered by NumPy in the arithmetic that was recorded, whichever interpreter had it. Outside: times, interpreters' names, the
+float control and mean confidences, which a BLAS or an exponential decides.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def replay(run_dir: Path, arm: str, seed: int, rounds: int, listener: Listener) 
 def _in_memory(experiment: Experiment, arm: str, seed: int, rounds: int, evaluation: dict[str, Any]) -> Experiment:
     """Return one arm and seed of an experiment, without boards, brokers and faults, and with as many rounds as it has."""
     source: dict[str, Any] = copy.deepcopy(experiment.source)
-    trainer = TRAINERS[experiment.arms[arm].training.trainer]
-    body = "native" if "native" in body_names() and trainer.device else "numpy"
+    core = TRAINERS[experiment.arms[arm].training.trainer].info.core
+    body = "native" if core and "native" in body_names() else "numpy"
     for group in source.get("clients", []):
         group.update(body=body, transport="memory")
     if source.get("arms"):
