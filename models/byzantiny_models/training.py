@@ -38,7 +38,9 @@ from byzantiny_models.quantization import EXP_LUT, rounding_shift, saturate
 from byzantiny_models.rng import MAX_SAMPLES, Key, draw, sample_order
 from byzantiny_models.steps import make_layer, masked
 
-__all__ = ["LR_SHIFTS", "accuracy", "encode", "forward", "output_error", "train", "train_many"]
+__all__ = [
+    "LR_SHIFTS", "accuracy", "check_job", "check_samples", "encode", "forward", "output_error", "train", "train_many",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,16 +159,13 @@ def train_many(
         raise InvalidValueError(
             f"{n} x, {len(ys)} y, {len(keys_order)} and {len(keys_train)} keys: need one per client; complete the lists"
         )
-    if lr_shift not in LR_SHIFTS or not 0 <= epochs <= 255:
-        raise InvalidValueError(
-            f"lr_shift {lr_shift}, epochs {epochs}: the limits are {LR_SHIFTS[0]} .. {LR_SHIFTS[-1]} and 0 .. 255"
-        )
+    check_job(epochs, lr_shift)
     starts = np.asarray(models)
     starts = np.broadcast_to(starts, (n, network.layout.d)) if starts.ndim == 1 else starts
     if len(starts) != n:
         raise InvalidValueError(f"{len(starts)} models for {n} clients; give one, or one per client")
     trained = np.array([network.layout.check(s) for s in starts], dtype=np.int32).reshape(n, network.layout.d)
-    data = [_samples(network, x, y) for x, y in zip(xs, ys, strict=True)]
+    data = [check_samples(network, x, y) for x, y in zip(xs, ys, strict=True)]
     # Longest first: the clients still at work at a step are then the first ones of a chunk.
     by_work = sorted(range(n), key=lambda c: -len(data[c][1]))
     for first in range(0, n, _CHUNK):
@@ -247,7 +246,31 @@ class _State:
         return masked(plan, rounding_shift(total, WEIGHT_FRAC + ERROR_FRAC - HIDDEN_ERROR_FRAC), x)
 
 
-def _samples(network: Network, x: ArrayLike, y: ArrayLike) -> tuple[Int32s, Int32s]:
+def check_job(epochs: int, lr_shift: int) -> None:
+    """Raise unless a number of epochs and a rate are ones that an offer can announce.
+
+    Raises:
+        InvalidValueError: epochs outside 0 .. 255, lr_shift outside 4 .. 14.
+
+    >>> check_job(1, 5)
+    """
+    if lr_shift not in LR_SHIFTS or not 0 <= epochs <= 255:
+        raise InvalidValueError(
+            f"lr_shift {lr_shift}, epochs {epochs}: the limits are {LR_SHIFTS[0]} .. {LR_SHIFTS[-1]} and 0 .. 255"
+        )
+
+
+def check_samples(network: Network, x: ArrayLike, y: ArrayLike) -> tuple[Int32s, Int32s]:
+    """Return a client's samples as int32: inputs (n, features), labels (n,).
+
+    Raises:
+        InvalidValueError: inputs of another shape or range, labels that are not one integer each within the classes, more than
+            65,535 samples.
+
+    >>> from byzantiny_models.networks import NETWORKS
+    >>> check_samples(NETWORKS["mlp-64-32-10"], np.zeros((2, 64), dtype=np.int8), [1, 9])[1].tolist()
+    [1, 9]
+    """
     inputs, labels = check_inputs(network, x), np.asarray(y)
     if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu" or len(labels) > MAX_SAMPLES:
         raise InvalidValueError(

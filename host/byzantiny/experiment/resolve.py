@@ -17,6 +17,7 @@ from byzantiny.updates import AggregationError
 from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.networks import Layout, Network
 from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.card import check_rate
 
 DEFAULT_BOUND_PER_ROOT_D = 16
 """The default L2 bound is this times ceil(sqrt(d)) grid steps, an eighth of a saturated row (127 sqrt(d)):
@@ -84,9 +85,11 @@ def default_l2_bound(d: int) -> int:
 
 
 def check_trainer(arm: str, run: RunConfig, network: Network) -> None:
-    """Refuse a network that the arm's trainer does not take. Raises ConfigError."""
+    """Refuse a network or a rate that the arm's trainer does not take. Raises ConfigError."""
+    trainer = TRAINERS[run.training.trainer]
     try:
-        TRAINERS[run.training.trainer].check(network)
+        trainer.check(network)
+        check_rate(trainer.name, trainer.lr_shifts, run.training.lr_shift)
     except InvalidValueError as error:
         raise ConfigError(f"arms.{arm}: {error}") from error
 

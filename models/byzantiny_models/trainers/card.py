@@ -13,6 +13,7 @@ from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.layers import Dense
 from byzantiny_models.networks import Network
 from byzantiny_models.rng import Key
+from byzantiny_models.training import LR_SHIFTS
 
 Int32s = NDArray[np.int32]
 
@@ -48,7 +49,7 @@ class Trainer:
 
     `device`: whether the C core trains like this, so that every body can; else only NumPy clients. `reproducible`: to the
     bit on every machine, or on one machine only, where sums go through its BLAS. `bytes_per_weight`: what a weight costs in a
-    device's RAM while training, gradients included.
+    device's RAM while training, gradients included. `lr_shifts`: the rates 2^-k, by k, that it takes.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Trainer:
     device: bool
     train: Callable[[Job], Trained]
     check: Callable[[Network], None]
+    lr_shifts: range = LR_SHIFTS
 
 
 def any_network(network: Network) -> None:
@@ -86,4 +88,20 @@ def dense_classifier(trainer: str, network: Network) -> None:
         raise InvalidValueError(
             f"trainer {trainer} on {network.name}: it takes dense layers with a softmax head, all trained; choose int8-sr, or "
             "a network like mlp-64-32-10"
+        )
+
+
+def check_rate(trainer: str, lr_shifts: range, lr_shift: int) -> None:
+    """Raise unless a rate 2^-lr_shift is one that a trainer takes; none is brought into its limits in silence.
+
+    Raises:
+        InvalidValueError: another one.
+
+    >>> check_rate("niti", range(4, 8), 8)
+    Traceback (most recent call last):
+    byzantiny_models.errors.InvalidValueError: trainer niti with lr_shift 8: it takes 4 .. 7; set training.lr_shift within
+    """
+    if lr_shift not in lr_shifts:
+        raise InvalidValueError(
+            f"trainer {trainer} with lr_shift {lr_shift}: it takes {lr_shifts[0]} .. {lr_shifts[-1]}; set training.lr_shift within"
         )

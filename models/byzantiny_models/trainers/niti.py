@@ -4,7 +4,7 @@ M. Wang, S. Rasoulinezhad, P. Leong, H. So. NITI: training integer neural networ
 arXiv 2009.13108. What differs: bit lengths are `max.bit_length()` and results are clipped, where the public code takes
 `ceil(log2(max))`, under which 128 becomes -128; divisions of non-negative numbers only, so that no version of a library
 rounds them another way. It has no biases: those of the model stay as they are, and are not seen by it. Its rate, mu bits,
-is `8 - lr_shift`, at least 1.
+is `8 - lr_shift`, so that a larger lr_shift is a smaller step here as well; it is 1 .. 4, and no other rate is taken.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from byzantiny_models.networks import Network
 from byzantiny_models.plans import layer_plans
 from byzantiny_models.quantization import derive_weights, rounding_shift
 from byzantiny_models.rng import sample_order
-from byzantiny_models.trainers.card import Job, Trained, Trainer, dense_classifier
+from byzantiny_models.trainers.card import Job, Trained, Trainer, check_rate, dense_classifier
 from byzantiny_models.trainers.int8_only import GRAIN, coarse
+from byzantiny_models.training import check_job, check_samples
 
 Ints = NDArray[np.int64]
 
 BATCH = 16
 """Samples a step: with one, a tensor's single largest number decides everything (90 % on digits against 97)."""
+
+LR_SHIFTS = range(4, 8)
+"""The rates that leave 1 to 4 bits of a gradient."""
 
 _LOG2_E = 47274
 """log2(e) in 15 bits."""
@@ -32,6 +36,9 @@ _LOG2_E = 47274
 def run(job: Job) -> Trained:
     """Train by batches of 16 in the order of the samples' key; the last batch of an epoch may be smaller.
 
+    Raises:
+        InvalidValueError: a network or a rate that it does not take, samples or epochs outside their limits.
+
     >>> from byzantiny_models.networks import NETWORKS, initial_model
     >>> network = NETWORKS["mlp-64-32-10"]
     >>> x, y = np.full((3, 64), 32, dtype=np.int8), np.array([1, 2, 1])
@@ -39,10 +46,13 @@ def run(job: Job) -> Trained:
     (2410,)
     """
     check(job.network)
+    check_job(job.epochs, job.lr_shift)
+    check_rate("niti", LR_SHIFTS, job.lr_shift)
     start = coarse(job)
     plans = [plan for plan in layer_plans(job.network) if plan.kernel is not None]
     kernels = [derive_weights(start[p.kernel]).reshape(p.rows, p.fan_in).astype(np.int64) for p in plans]
-    x, y, mu = np.asarray(job.x, dtype=np.int64), np.asarray(job.y), max(1, 8 - job.lr_shift)
+    inputs, y = check_samples(job.network, job.x, job.y)
+    x, mu = inputs.astype(np.int64), 8 - job.lr_shift
     for epoch in range(job.epochs):
         order = sample_order(len(y), epoch, *job.key_order)
         for first in range(0, len(y), BATCH):
@@ -152,6 +162,7 @@ NITI = Trainer(
     bytes_per_weight=5.0,
     reproducible="everywhere",
     device=False,
+    lr_shifts=LR_SHIFTS,
     train=run,
     check=check,
 )
