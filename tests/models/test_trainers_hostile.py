@@ -11,6 +11,7 @@ from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.networks import NETWORKS, Dense, Network, initial_model
 from byzantiny_models.rng import Stream, derive_key
 from byzantiny_models.trainers import TRAINERS, Job
+from byzantiny_models.trainers.niti import loss_error, pseudo_stochastic
 
 MLP = NETWORKS["mlp-64-32-10"]
 TINY = Network("tiny", (Dense(3, 4, "relu"), Dense(4, 2, "linear")))
@@ -85,3 +86,20 @@ def test_no_samples_are_no_update(trainer):
 def test_niti_takes_no_rate_in_silence_for_another():
     with pytest.raises(InvalidValueError, match=r"trainer niti with lr_shift 8: it takes 4 \.\. 7"):
         TRAINERS["niti"].train(job(MLP, initial_model(MLP, 1), np.zeros((1, 64), dtype=np.int8), [0], lr_shift=8))
+
+
+@given(st.lists(st.integers(-127, 127), min_size=2, max_size=10), st.integers(-60, -7))
+def test_niti_s_loss_of_ever_smaller_logits_is_that_of_integers_without_limit(logits, e):
+    """The series 1 + x + x^2 / 2 at x = v 2^e, times 2^(1 - 2e), as Python's integers have it."""
+    g = [2 ** (1 - 2 * e) + v * 2 ** (1 - e) + v * v for v in logits]
+    g = [(each << 11) // sum(g) for each in g]
+    g[0] -= sum(g)
+    assert np.array_equal(loss_error(np.array([logits]), e, np.array([0]))[0], pseudo_stochastic(np.array(g), 4))
+
+
+def test_niti_trains_four_layers_that_begin_with_nothing():
+    network = Network("deep", (*(Dense(4, 4, "relu") for _ in range(3)), Dense(4, 2, "linear")))
+    trained = TRAINERS["niti"].train(
+        job(network, np.zeros(network.layout.d), np.full((3, 4), 64, dtype=np.int8), [0, 1, 1])
+    )
+    network.layout.check(trained.local)

@@ -194,6 +194,7 @@ def _trainers() -> Rows:
             "formula": trainer.formula,
             "paper": trainer.paper,
             "networks": trainer.networks,
+            "lr_shift": f"{trainer.lr_shifts[0]} .. {trainer.lr_shifts[-1]}",
             "bytes_per_weight": trainer.bytes_per_weight,
             "bodies": "all" if trainer.device else "numpy",
             "reproducible": trainer.reproducible,

@@ -89,9 +89,8 @@ class Engine:
             )
             url, kind = self._open_broker(experiment, stack)
             start = pin_start(experiment, run_dir, network, before)
-            kept = None if start is None else start.described()
             manifest = describe(
-                experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=kept
+                experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=start
             )
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
             firmware = {info.name: info for info in manifest.firmware}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -17,9 +16,13 @@ from byzantiny.experiment.config import Experiment, RunConfig
 from byzantiny.experiment.costs import network_costs
 from byzantiny.experiment.data import dataset_sha256, sources_of
 from byzantiny.experiment.resolve import make_plan, stages_of
+from byzantiny.experiment.scopes import first_model, scoped_task
+from byzantiny.experiment.starting import PinnedStart
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
+from byzantiny_models.networks import Network
 from byzantiny_models.tasks import Task
+from byzantiny_models.trainers import TRAINERS
 
 
 def describe(
@@ -30,14 +33,16 @@ def describe(
     *,
     broker_kind: str,
     before: Manifest | None = None,
-    start: Mapping[str, str] | None = None,
+    start: PinnedStart | None = None,
 ) -> Manifest:
     """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's.
 
-    `start` is what it keeps of a starting point.
+    Network, tensors and costs are those of the part that the first arm trains; an arm that trains another says so itself.
+    `start` is the starting point, if the seeds do not draw the first model.
     """
     base = experiment.base
-    network = task.network
+    first = first_model(task.network, start, base.seeds[0])
+    network, *_ = networks = [scoped_task(task, run, arm, first).network for arm, run in experiment.arms.items()]
     cast = make_cast(base, base.seeds[0], task)
     commit, dirty = provenance.git_state()
     return Manifest(
@@ -67,7 +72,7 @@ def describe(
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
-            **(start or {}),
+            **({} if start is None else start.described()),
         },
         sources=sources_of(task),
         training=msgspec.to_builtins(base.training),
@@ -75,7 +80,7 @@ def describe(
         evaluation=msgspec.to_builtins(base.evaluation),
         class_names=list(task.class_names),
         costs=network_costs(network),
-        tensors=[tensor.name for tensor in network.layout.tensors],
+        tensors=_tensors(network),
         clients=[
             {
                 "client_id": role.client_id,
@@ -86,7 +91,10 @@ def describe(
             }
             for role in cast.roles
         ],
-        arms=[_arm(name, experiment, network.layout.d) for name in experiment.arms],
+        arms=[
+            _arm(name, experiment, own.layout.d, [] if _tensors(own) == _tensors(network) else _tensors(own))
+            for name, own in zip(experiment.arms, networks, strict=True)
+        ],
         seeds=list(base.seeds),
         draws=[_draws(experiment, seed, task) for seed in base.seeds],
         rounds=base.rounds,
@@ -95,7 +103,25 @@ def describe(
         firmware=before.firmware if before else [],
         finished=False,
         wall_s=before.wall_s if before else 0.0,
+        notes=_notes(experiment),
     )
+
+
+def _tensors(network: Network) -> list[str]:
+    return [tensor.name for tensor in network.layout.tensors]
+
+
+def _notes(experiment: Experiment) -> list[str]:
+    """What does not hold for this run that holds for others."""
+    bound: dict[str, list[str]] = {}
+    for arm, run in experiment.arms.items():
+        if TRAINERS[run.training.trainer].reproducible != "everywhere":
+            bound.setdefault(run.training.trainer, []).append(arm)
+    return [
+        f"arms {', '.join(arms)}: trainer {trainer} gives the same bytes on one machine only, its sums being those of the"
+        " machine's BLAS; on another, byzantiny reproduce may find a difference"
+        for trainer, arms in bound.items()
+    ]
 
 
 def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
@@ -110,7 +136,7 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     }
 
 
-def _arm(name: str, experiment: Experiment, d: int) -> ArmInfo:
+def _arm(name: str, experiment: Experiment, d: int, tensors: list[str]) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
@@ -123,6 +149,7 @@ def _arm(name: str, experiment: Experiment, d: int) -> ArmInfo:
         defence=[_stage(stage) for stage in stages_of(run, d)],
         overrides={key: value for key, value in table.items() if key not in ("title", "target", "attack", "defence")},
         target=run.target,
+        tensors=tensors,
     )
 
 

@@ -94,9 +94,23 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
                 different = _difference(before.rows[round_num], now[round_num])
                 if different is not None:
                     what = "" if different == "model_sha256" else f": {different}"
-                    return Reproduction(False, rounds, f"{arm}, seed {seed}, round {round_num}{what}")
+                    where = f"{arm}, seed {seed}, round {round_num}{what}"
+                    return Reproduction(False, rounds, where + _excuse(experiment.arms[arm].training.trainer))
                 rounds += 1
     return Reproduction(True, rounds, None)
+
+
+def _excuse(trainer: str) -> str:
+    """Return what a difference may come from that is no fault.
+
+    >>> _excuse("int8-only"), _excuse("float32")
+    ('', ' (trainer float32 gives the same bytes on one machine only)')
+    """
+    return (
+        ""
+        if TRAINERS[trainer].reproducible == "everywhere"
+        else f" (trainer {trainer} gives the same bytes on one machine only)"
+    )
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

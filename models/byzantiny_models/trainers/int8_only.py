@@ -1,7 +1,7 @@
 """INT8-SR without a master: weights are int8 and nothing more, which halves the RAM and needs stochastic rounding.
 
-L. Lai, N. Suda, V. Chandra. Not all ops are created equal. 2018, arXiv 1801.04326, for why small steps vanish in few bits;
-stochastic rounding: S. Gupta et al., ICML 2015, arXiv 1502.02551. What differs from `int8-sr`: the shift of a weight's step
+S. Gupta, A. Agrawal, K. Gopalakrishnan, P. Narayanan. Deep learning with limited numerical precision. ICML 2015, arXiv
+1502.02551: to nearest, steps below half a weight's unit are lost. What differs from `int8-sr`: the shift of a weight's step
 is 8 more, and the round's model is rounded to int8 before it is trained, so the update is a difference of int8 weights.
 Biases stay int32.
 """

@@ -29,6 +29,9 @@ BATCH = 16
 LR_SHIFTS = range(4, 8)
 """The rates that leave 1 to 4 bits of a gradient."""
 
+_LEAST_EXPONENT = -24
+"""`2^(1 - 2e) 2^11` summed over 256 classes stays below 2^63 down to here; four layers of zeros would give -30."""
+
 _LOG2_E = 47274
 """log2(e) in 15 bits."""
 
@@ -130,6 +133,8 @@ def loss_error(v: Ints, e: int, y: NDArray[np.integer]) -> Ints:
     `g = 2^s - 1`, s = v log2(e) 2^e less all but 10 of its maximum; for e <= -7 its second-order series. Then
     `g 2^11 / sum g`, less the sum at the label, shifted by 4.
 
+    Exponents below -24 count as -24: the logits are then equal to 17 bits, and more networks' layers do not leave int64.
+
     >>> loss_error(np.array([[8, 0, -8]]), -3, np.array([1])).tolist()
     [[79, -89, 10]]
     """
@@ -139,6 +144,7 @@ def loss_error(v: Ints, e: int, y: NDArray[np.integer]) -> Ints:
         s = np.maximum(s - (s.max(axis=1, keepdims=True) - 10), 0)
         g = (np.int64(1) << s) - 1
     else:
+        e = max(e, _LEAST_EXPONENT)
         g = (1 << (1 - 2 * e)) + v * (1 << (1 - e)) + v * v
     g = (g << 11) // g.sum(axis=1, keepdims=True)
     g[np.arange(len(g)), y] -= g.sum(axis=1)
