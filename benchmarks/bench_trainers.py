@@ -1,137 +1,140 @@
-"""What every trainer reaches: centralised on digits, and federated on several tasks; accuracy over seeds, time, bytes a weight.
+"""The trainers beside each other: accuracy on digits, centralised, speed and memory (docs/training.md has the table).
 
-    python benchmarks/bench_trainers.py [--seeds 5] [--epochs 20] [--federated] [--rounds 20] [--quick] [--json FILE]
+    python benchmarks/bench_trainers.py [--json] [--row int8-sr ...] [--epochs 20] [--seeds 5]
 
-Centralised: one client holds the training set. Federated: ten NumPy clients, in process, the mean, no attack; INT8-SR beside
-float32, which goes onto the same grid. Figures are means over the seeds with one standard deviation (n - 1); seconds are of CPU
-time, per seed.
+Task `digits`, network mlp-64-32-10, one client with all 1,437 training samples. `device` is the accuracy of the integer model
+as a device and the deployed `.tflite` answer, `own` that of the trainer's own forward pass (of float32 and niti; the others'
+is the device's). Steps a second are of one core of this machine, CPU time, NumPy, the seeds side by side (niti: one after the
+other), and so no more than an order. Bytes are what a device would need for the models and the work space, modelled.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
-from byzantiny.experiment.config import parse_experiment
-from byzantiny.experiment.inprocess import run_inprocess
-from byzantiny_models.inference import forward
-from byzantiny_models.metrics import score
-from byzantiny_models.networks import initial_model
+import numpy as np
+
+from byzantiny_models.inference import accuracy
+from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.rng import Stream, derive_key
-from byzantiny_models.tasks import load_task
-from byzantiny_models.trainers import TRAINERS, Job
+from byzantiny_models.tasks import Task, load_task
+from byzantiny_models.trainers import TRAINERS, niti
 
-RATES = {
-    "int8-sr": (4, 5, 6),
-    "int8-only": (4, 5, 6, 8),
-    "float32": (4, 5, 6),
-    "niti": (4, 5, 7),
-    "dfa": (4, 5, 6),
-}
-"""lr_shift by trainer; NITI's are bits kept, mu = 8 - lr_shift."""
-
-FEDERATED = {
-    "digits": ({"lr_shift": 5}, {"name": "dirichlet", "alpha": 100.0}),
-    "digits-cnn": ({"lr_shift": 5}, {"name": "iid"}),
-    "imu-gestures": ({"lr_shift": 5, "epochs": 2}, {"name": "natural"}),
-    "machine-anomaly": ({"lr_shift": 7}, {"name": "natural"}),
-}
-"""Task -> training, partition."""
+NITI_ALONE = partial(niti.train_many, batch=1)
 
 
-def centralised(name: str, lr_shift: int, seed: int, epochs: int) -> tuple[float, float]:
-    """The metric on digits after so many epochs, and the CPU seconds."""
-    task = load_task("digits")
-    keys = [derive_key(seed, "dev-01", 1, stream) for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING)]
-    job = Job(task.network, initial_model(task.network, seed), task.train_x, task.train_y, *keys, epochs, lr_shift)
-    begin = time.process_time()
-    local = TRAINERS[name].train(job).local
-    return score(task, forward(task.network, local, task.test_x)), time.process_time() - begin
+@dataclass(frozen=True)
+class Row:
+    """One line: a trainer, its rate (a schedule: each for its share of the epochs), what is trained, and its batch."""
+
+    trainer: str
+    lr_shifts: tuple[int, ...]
+    scope: str = "all"
+    batch: int = 1
+
+    @property
+    def name(self) -> str:
+        """As the table says it."""
+        batch = f", batch {self.batch}" if self.trainer == "niti" else ""
+        return f"{self.trainer}{'' if self.scope == 'all' else ', ' + self.scope}{batch}"
 
 
-def federated(task_name: str, name: str, seed: int, rounds: int) -> tuple[float, float]:
-    """The metric of the mean of ten clients after so many rounds, and the CPU seconds."""
-    training, partition = FEDERATED[task_name]
-    task = load_task(task_name)
-    experiment = parse_experiment(
-        {
-            "schema": "byzantiny.experiment/1",
-            "task": task_name,
-            "rounds": rounds,
-            "clients": [{"count": 10, "body": "numpy"}],
-            "training": training | {"trainer": name},
-            "partition": partition,
-        }
-    )
-    (arm,) = experiment.arms
-    begin = time.process_time()
-    outcome = run_inprocess(experiment.arms[arm], seed, task)
-    return score(task, forward(task.network, outcome.model, task.test_x)), time.process_time() - begin
+ROWS = (
+    *(Row("int8-sr", (k,)) for k in (4, 5, 6, 8)),
+    *(Row("int8-only", (k,)) for k in (4, 5, 6, 8, 10)),
+    *(Row("float32", (k,)) for k in (4, 5, 6)),
+    *(Row("niti", (k,), batch=16) for k in (5, 6, 7)),
+    Row("niti", (6, 7, 8), batch=16),
+    Row("niti", (6, 7, 8), batch=1),
+    *(Row("dfa", (k,)) for k in (4, 5, 6)),
+    Row("int8-sr", (5,), "last-layer"),
+    Row("int8-sr", (5,), "biases"),
+)
 
 
-def row(found: list[tuple[float, float]], **what: Any) -> dict[str, Any]:
-    values = [value for value, _ in found]
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    mean, seconds = statistics.fmean(values), statistics.median(each for _, each in found)
-    return what | {"mean": mean, "std": spread, "values": values, "cpu_s": seconds}
+def measure(row: Row, task: Task, seeds: range, epochs: int) -> dict[str, object]:
+    """Accuracies per seed in percent, steps a second, bytes."""
+    trainer = TRAINERS[row.trainer]
+    train_many = NITI_ALONE if row.trainer == "niti" and row.batch == 1 else trainer.train_many
+    starts = [initial_model(task.network, seed) for seed in seeds]
+    networks = [task.network.scoped(row.scope, start) for start in starts]
+    models = [network.project(start) for network, start in zip(networks, starts, strict=True)]
+    began = time.process_time()
+    for phase, lr_shift in enumerate(row.lr_shifts, 1):
+        share = epochs * phase // len(row.lr_shifts) - epochs * (phase - 1) // len(row.lr_shifts)
+        for network, members in _alike(networks).items():
+            keys = [
+                [derive_key(seeds[i], "central", phase, stream) for i in members]
+                for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING)
+            ]
+            held = np.stack([models[i] for i in members])
+            n = len(members)
+            trained = train_many(network, held, [task.train_x] * n, [task.train_y] * n, *keys, share, lr_shift)
+            for i, model in zip(members, trained, strict=True):
+                models[i] = model
+    seconds = time.process_time() - began
+    device = [100 * accuracy(net, model, task.test_x, task.test_y) for net, model in zip(networks, models, strict=True)]
+    own = [
+        100 * float(np.mean(np.argmax(trainer.outputs(net, model, task.test_x), axis=1) == task.test_y))
+        for net, model in zip(networks, models, strict=True)
+    ]
+    return {
+        "trainer": row.name,
+        "lr_shifts": list(row.lr_shifts),
+        "device": device,
+        "own": own,
+        "steps_per_s": len(seeds) * epochs * len(task.train_y) / seconds,
+        "bytes": trainer.training_bytes(networks[0]),
+    }
 
 
-def shown(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
-    head = [*columns, "mean +- std", "single seeds", "CPU s"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(columns) + "|--:|---|--:|"]
-    for each in rows:
-        figures = f"{100 * each['mean']:.1f} +- {100 * each['std']:.1f} %"
-        singles = ", ".join(f"{100 * value:.1f}" for value in each["values"])
-        lines.append(
-            f"| {' | '.join(str(each[column]) for column in columns)} | {figures} | {singles} | {each['cpu_s']:.2f} |"
-        )
-    return "\n".join(lines)
+def _alike(networks: list[Network]) -> dict[Network, list[int]]:
+    """Which seeds train the same network: all, unless the base is a seed's own."""
+    groups: dict[Network, list[int]] = {}
+    for i, network in enumerate(networks):
+        groups.setdefault(network, []).append(i)
+    return groups
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation."""
+    return f"{np.mean(values):.1f} +- {np.std(values, ddof=1) if len(values) > 1 else 0:.1f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--row", nargs="*", default=list(TRAINERS), help="trainers to measure")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--federated", action="store_true", help="the federated table as well")
-    parser.add_argument("--quick", action="store_true", help="two seeds, three epochs, four rounds")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.seeds, chosen.epochs, chosen.rounds = 2, 3, 4
-    seeds = range(1, chosen.seeds + 1)
-    alone = [
-        row(
-            [centralised(name, lr_shift, seed, chosen.epochs) for seed in seeds],
-            trainer=name,
-            lr_shift=lr_shift,
-            bytes_a_weight=TRAINERS[name].bytes_per_weight,
-        )
-        for name in TRAINERS
-        for lr_shift in RATES[name]
-    ]
-    print(shown(alone, ("trainer", "lr_shift", "bytes_a_weight")), flush=True)
-    together = []
-    if chosen.federated:
-        together = [
-            row(
-                [federated(task, name, seed, chosen.rounds) for seed in seeds],
-                task=task,
-                metric=load_task(task).metric,
-                trainer=name,
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    task, found = load_task("digits"), []
+    if not options.json:
+        print("| trainer | learning rate | device, % | own, % | steps/s | bytes |")
+        print("|---|---|--:|--:|--:|--:|")
+    for row in ROWS:
+        if row.trainer not in options.row:
+            continue
+        result = measure(row, task, range(1, options.seeds + 1), options.epochs)
+        found.append(result)
+        if not options.json:
+            own = "" if result["own"] == result["device"] else spread(result["own"])
+            rate = (
+                f"mu {', '.join(str(niti.LR_MU - k) for k in row.lr_shifts)}"
+                if row.trainer == "niti"
+                else f"2^-{row.lr_shifts[0]}"
             )
-            for task in FEDERATED
-            for name in ("int8-sr", "float32")
-        ]
-        print()
-        print(shown(together, ("task", "metric", "trainer")))
-    if chosen.json:
-        record = {"format": "byzantiny.benchmark.trainers/1", "centralised": alone, "federated": together}
-        chosen.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
+            print(
+                f"| {row.name} | {rate} | {spread(result['device'])} | {own} | {result['steps_per_s']:,.0f} "
+                f"| {result['bytes']:,} |",
+                flush=True,
+            )
+    if options.json:
+        print(json.dumps({"epochs": options.epochs, "seeds": options.seeds, "rows": found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class DeviceSpec:
     rx_credit: int = 32
     base: bytes = b""
     trainer: str = "int8-sr"
-    """A name of `byzantiny_models.trainers`; a body that has another refuses it."""
+    """What it trains with; the C core, and so every other body than `numpy`, knows `int8-sr` alone."""
 
 
 class Body(Protocol):

@@ -28,6 +28,7 @@ from byzantiny_models.metrics import TITLES
 from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import load_tasks
 from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import TrainerInfo
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -165,6 +166,18 @@ _BY_SCOPE = {
 """Labels of a listing and their names in `network_costs`."""
 
 
+def _trainers() -> Rows:
+    return [_trainer(trainer.info) for trainer in TRAINERS.values()]
+
+
+def _trainer(info: TrainerInfo) -> Row:
+    row = {field.name: _plain(getattr(info, field.name)) for field in dataclasses.fields(info)}
+    del row["lr_shifts"]
+    row["lr_shift"] = "{} .. {}".format(*info.lr_shifts)
+    row["runs_on"] = "every body" if row.pop("core") else "body numpy"
+    return row
+
+
 def _tasks() -> Rows:
     """The cards of the tasks; none is loaded, so what is not installed or not there is no obstacle."""
     return [
@@ -179,27 +192,6 @@ def _tasks() -> Rows:
             "needs": ", ".join(filter(None, [source.files and f"`data`: {source.files}", source.needs])) or "nothing",
         }
         for source in load_tasks().values()
-    ]
-
-
-def _trainers() -> Rows:
-    """The cards of the trainers.
-
-    >>> [row["name"] for row in _trainers()]
-    ['int8-sr', 'int8-only', 'float32', 'niti', 'dfa']
-    """
-    return [
-        {
-            "name": trainer.name,
-            "formula": trainer.formula,
-            "paper": trainer.paper,
-            "networks": trainer.networks,
-            "lr_shift": f"{trainer.lr_shifts[0]} .. {trainer.lr_shifts[-1]}",
-            "bytes_per_weight": trainer.bytes_per_weight,
-            "bodies": "all" if trainer.device else "numpy",
-            "reproducible": trainer.reproducible,
-        }
-        for trainer in TRAINERS.values()
     ]
 
 

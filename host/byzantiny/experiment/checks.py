@@ -9,6 +9,7 @@ from byzantiny.experiment.schema import ClientGroup, RunConfig
 from byzantiny.suggest import unknown_name
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.messages import UART_PAYLOAD_MAX
+from byzantiny_models.networks import SCOPES
 from byzantiny_models.trainers import TRAINERS
 
 
@@ -20,26 +21,16 @@ def check_run(run: RunConfig, where: str) -> None:
     if repeated is not None:
         raise ConfigError(f"{where}: seeds names {repeated} twice; the same run is no second witness")
     _check_attack(run, ids, where)
+    _check_training(run, where)
     _check_grid(run, where)
     _check_broker(run, where)
     _check_evaluation(run, where)
     _check_round(run, len(ids), where)
     for group in run.clients:
         _check_group(group, where)
-        _check_trainer(run.training.trainer, group, where)
     faulty = any(probability > 0 for probability in msgspec.structs.astuple(run.link))
     if faulty and {group.transport for group in run.clients} != {"memory"}:
         raise ConfigError(f"{where}: [link] injects faults in virtual time, which only the memory transport has")
-
-
-def _check_trainer(name: str, group: ClientGroup, where: str) -> None:
-    if name not in TRAINERS:
-        raise ConfigError(f"{where}: {unknown_name('trainer', name, TRAINERS)}")
-    if group.body != "numpy" and not TRAINERS[name].device:
-        raise ConfigError(
-            f"{where}: trainer {name} on body {group.body} (clients {group.prefix}-...): devices train by int8-sr alone; set "
-            'body = "numpy", or trainer = "int8-sr"'
-        )
 
 
 def _check_ids(ids: list[str], where: str) -> None:
@@ -73,6 +64,23 @@ def _check_broker(run: RunConfig, where: str) -> None:
             f"{where}: mqtt.broker holds the password of `{user}`, which every run directory would keep; "
             f"leave it out and set {PASSWORD_ENV}"
         )
+
+
+def _check_training(run: RunConfig, where: str) -> None:
+    name = run.training.trainer
+    if name in SCOPES:
+        raise ConfigError(f'{where}: training.trainer = "{name}" is a scope; set training.scope = "{name}"')
+    if name not in TRAINERS:
+        raise ConfigError(f"{where}: {unknown_name('trainer', name, TRAINERS)}")
+    elsewhere = next((group for group in run.clients if group.body != "numpy"), None)
+    if not TRAINERS[name].info.core and elsewhere is not None:
+        raise ConfigError(
+            f'{where}: training.trainer = "{name}" runs on body = "numpy" alone, and `{elsewhere.prefix}` has body = '
+            f'"{elsewhere.body}", which trains int8-sr; change the body or the trainer'
+        )
+    twice = None if isinstance(run.training.scope, str) else _first_duplicate(run.training.scope)
+    if twice is not None:
+        raise ConfigError(f"{where}: training.scope names `{twice}` twice; name it once")
 
 
 def _check_evaluation(run: RunConfig, where: str) -> None:

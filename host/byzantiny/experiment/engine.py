@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from byzantiny.coordinator import Coordinator, Surroundings
 from byzantiny.experiment import rundir
@@ -21,8 +23,7 @@ from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
-from byzantiny.experiment.resolve import check_pipeline, check_trainer, make_federation, make_plan
-from byzantiny.experiment.scopes import first_model, scoped_task
+from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan, scoped_task
 from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
@@ -30,7 +31,7 @@ from byzantiny.records import Final, FirmwareInfo, RoundRow
 from byzantiny.transport.brokers import open_broker
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.auth import derive_keys
-from byzantiny_models.networks import Network
+from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.tasks import Task
 
 
@@ -74,10 +75,8 @@ class Engine:
         task = open_task(experiment) if self.task is None else self.task
         if before is not None:
             require_same(before, task, run_dir)
-        network = task.network
         for arm, run in experiment.arms.items():
-            scoped = scoped_task(task, run, arm, first_model(network, None, run.seeds[0]))
-            check_trainer(arm, run, scoped.network)
+            scoped = check_training(arm, run, task)
             check_pipeline(arm, run, scoped.network.layout)
             check_adversary(arm, run, scoped)
             make_cast(run, run.seeds[0], scoped)  # refuses, before any round, an attack or a partition that cannot be
@@ -85,16 +84,16 @@ class Engine:
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
             deployed = stack.enter_context(
-                opened_deployed(experiment, network, lambda text: self.listener(Notice(text)))
+                opened_deployed(experiment, task.network, lambda text: self.listener(Notice(text)))
             )
             url, kind = self._open_broker(experiment, stack)
-            start = pin_start(experiment, run_dir, network, before)
+            start = pin_start(experiment, run_dir, task.network, before)
             manifest = describe(
                 experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=start
             )
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
             firmware = {info.name: info for info in manifest.firmware}
-            stage = _Stage(experiment, run_dir, task, network, url, firmware, start, deployed)
+            stage = _Stage(experiment, run_dir, task, url, firmware, start, deployed)
             finished = False
             try:
                 finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
@@ -126,10 +125,8 @@ class Engine:
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
-        whole = first_model(stage.network, stage.start, seed)
-        task = scoped_task(stage.task, run, arm, whole)
+        task = scoped_task(run, stage.task, seed, stage.pretrained)
         cast, network = make_cast(run, seed, task), task.network
-        start = network.project(whole)
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
@@ -138,9 +135,7 @@ class Engine:
             closed = ledger.last_closed()
             first = 1 if closed is None else closed.round_num + 1
             setting = Setting(
-                network.name,
-                network.layout,
-                network.base,
+                network,
                 stage.broker,
                 name,
                 self.entropy,
@@ -153,11 +148,12 @@ class Engine:
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], start)
+            first_model = stage.first_model(network, seed)
+            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], first_model)
             surroundings = self._surroundings(evaluator, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
-            Coordinator(plan, network.layout, federation, surroundings).run(start)
+            Coordinator(plan, network.layout, federation, surroundings).run(first_model)
             for info in world.firmware():
                 if info.name not in stage.firmware or info.instructions_per_step is not None:
                     stage.firmware[info.name] = info  # the same image may run where it is counted and where it is not
@@ -211,13 +207,21 @@ class _Stage:
     experiment: Experiment
     run_dir: Path
     task: Task
-    network: Network
     broker: str | None
     firmware: dict[str, FirmwareInfo]
     """Filled as the arms say what they ran."""
     start: PinnedStart | None
     deployed: Mapping[str, Deployed | None]
     """Who answers for the exported models, by arm."""
+
+    @property
+    def pretrained(self) -> NDArray[np.int32] | None:
+        """The whole model of the starting point, None if the seed draws one."""
+        return None if self.start is None else self.start.start.model
+
+    def first_model(self, network: Network, seed: int) -> NDArray[np.int32]:
+        """Return what round 1 begins with: what of the starting point is trained, or what the seed draws."""
+        return initial_model(network, seed) if self.pretrained is None else network.project(self.pretrained)
 
 
 class _Progress:

@@ -15,14 +15,13 @@ from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
 from byzantiny.experiment.costs import network_costs
 from byzantiny.experiment.data import dataset_sha256, sources_of
-from byzantiny.experiment.resolve import make_plan, stages_of
-from byzantiny.experiment.scopes import first_model, scoped_task
+from byzantiny.experiment.resolve import make_plan, scoped_task, stages_of
 from byzantiny.experiment.starting import PinnedStart
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
-from byzantiny_models.networks import Network
 from byzantiny_models.tasks import Task
 from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import EVERY_MACHINE, ONE_MACHINE
 
 
 def describe(
@@ -37,12 +36,10 @@ def describe(
 ) -> Manifest:
     """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's.
 
-    Network, tensors and costs are those of the part that the first arm trains; an arm that trains another says so itself.
     `start` is the starting point, if the seeds do not draw the first model.
     """
     base = experiment.base
-    first = first_model(task.network, start, base.seeds[0])
-    network, *_ = networks = [scoped_task(task, run, arm, first).network for arm, run in experiment.arms.items()]
+    network = scoped_task(base, task, base.seeds[0], None if start is None else start.start.model).network
     cast = make_cast(base, base.seeds[0], task)
     commit, dirty = provenance.git_state()
     return Manifest(
@@ -75,12 +72,12 @@ def describe(
             **({} if start is None else start.described()),
         },
         sources=sources_of(task),
-        training=msgspec.to_builtins(base.training),
+        training=_training(experiment),
         grid=msgspec.to_builtins(base.grid),
         evaluation=msgspec.to_builtins(base.evaluation),
         class_names=list(task.class_names),
         costs=network_costs(network),
-        tensors=_tensors(network),
+        tensors=[tensor.name for tensor in network.layout.tensors],
         clients=[
             {
                 "client_id": role.client_id,
@@ -91,10 +88,7 @@ def describe(
             }
             for role in cast.roles
         ],
-        arms=[
-            _arm(name, experiment, own.layout.d, [] if _tensors(own) == _tensors(network) else _tensors(own))
-            for name, own in zip(experiment.arms, networks, strict=True)
-        ],
+        arms=[_arm(name, experiment, task) for name in experiment.arms],
         seeds=list(base.seeds),
         draws=[_draws(experiment, seed, task) for seed in base.seeds],
         rounds=base.rounds,
@@ -103,30 +97,22 @@ def describe(
         firmware=before.firmware if before else [],
         finished=False,
         wall_s=before.wall_s if before else 0.0,
-        notes=_notes(experiment),
     )
 
 
-def _tensors(network: Network) -> list[str]:
-    return [tensor.name for tensor in network.layout.tensors]
-
-
-def _notes(experiment: Experiment) -> list[str]:
-    """What does not hold for this run that holds for others."""
-    bound: dict[str, list[str]] = {}
-    for arm, run in experiment.arms.items():
-        if TRAINERS[run.training.trainer].reproducible != "everywhere":
-            bound.setdefault(run.training.trainer, []).append(arm)
-    return [
-        f"arms {', '.join(arms)}: trainer {trainer} gives the same bytes on one machine only, its sums being those of the"
-        " machine's BLAS; on another, byzantiny reproduce may find a difference"
-        for trainer, arms in bound.items()
+def _training(experiment: Experiment) -> dict[str, str | int | float | list[str]]:
+    """The keys of [training], and where a run gives the same bytes (P1): the float control does on one machine only."""
+    keys = msgspec.to_builtins(experiment.base.training)
+    bound = [
+        arm for arm, run in experiment.arms.items() if TRAINERS[run.training.trainer].info.same_bytes != EVERY_MACHINE
     ]
+    where = f"{ONE_MACHINE}: {', '.join(bound)}" if bound else EVERY_MACHINE
+    return {**keys, "same_bytes": where}
 
 
 def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     base = experiment.base
-    plan = make_plan(base, "", seed, task.network.layout)
+    plan = make_plan(base, "", seed, scoped_task(base, task, seed).network.layout)
     cohorts = [draw_cohort(plan, round_num) for round_num in range(1, base.rounds + 1)]
     return {
         "seed": seed,
@@ -136,8 +122,9 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     }
 
 
-def _arm(name: str, experiment: Experiment, d: int, tensors: list[str]) -> ArmInfo:
+def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
+    d = scoped_task(run, task, run.seeds[0]).network.layout.d
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(
@@ -149,7 +136,6 @@ def _arm(name: str, experiment: Experiment, d: int, tensors: list[str]) -> ArmIn
         defence=[_stage(stage) for stage in stages_of(run, d)],
         overrides={key: value for key, value in table.items() if key not in ("title", "target", "attack", "defence")},
         target=run.target,
-        tensors=tensors,
     )
 
 

@@ -1,9 +1,9 @@
 """Run a run directory again and compare the global model and its scores after every round (P10).
 
 The accepted set of every round is replayed; bodies and transport may differ, because P1 says that they do not matter:
-everything runs on the memory transport, on the native body where it is installed. Exported models are answered by NumPy in
-the arithmetic that was recorded, whichever interpreter had it. Outside: times, interpreters' names, the float control and
-mean confidences, which a BLAS or an exponential decides.
+everything runs on the memory transport, on the native body where it is installed and knows the trainer. Exported models are
+answered by NumPy in the arithmetic that was recorded, whichever interpreter had it. Outside: times, interpreters' names, the
+float control and mean confidences, which a BLAS or an exponential decides.
 """
 
 from __future__ import annotations
@@ -94,23 +94,9 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
                 different = _difference(before.rows[round_num], now[round_num])
                 if different is not None:
                     what = "" if different == "model_sha256" else f": {different}"
-                    where = f"{arm}, seed {seed}, round {round_num}{what}"
-                    return Reproduction(False, rounds, where + _excuse(experiment.arms[arm].training.trainer))
+                    return Reproduction(False, rounds, f"{arm}, seed {seed}, round {round_num}{what}")
                 rounds += 1
     return Reproduction(True, rounds, None)
-
-
-def _excuse(trainer: str) -> str:
-    """Return what a difference may come from that is no fault.
-
-    >>> _excuse("int8-only"), _excuse("float32")
-    ('', ' (trainer float32 gives the same bytes on one machine only)')
-    """
-    return (
-        ""
-        if TRAINERS[trainer].reproducible == "everywhere"
-        else f" (trainer {trainer} gives the same bytes on one machine only)"
-    )
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
@@ -149,8 +135,8 @@ def replay(run_dir: Path, arm: str, seed: int, rounds: int, listener: Listener) 
 def _in_memory(experiment: Experiment, arm: str, seed: int, rounds: int, evaluation: dict[str, Any]) -> Experiment:
     """Return one arm and seed of an experiment, without boards, brokers and faults, and with as many rounds as it has."""
     source: dict[str, Any] = copy.deepcopy(experiment.source)
-    trainer = TRAINERS[experiment.arms[arm].training.trainer]
-    body = "native" if "native" in body_names() and trainer.device else "numpy"
+    core = TRAINERS[experiment.arms[arm].training.trainer].info.core
+    body = "native" if core and "native" in body_names() else "numpy"
     for group in source.get("clients", []):
         group.update(body=body, transport="memory")
     if source.get("arms"):
