@@ -209,6 +209,8 @@ class ArmInfo(_Record, frozen=True, kw_only=True):
     """What the arm overrides beside its attack and its defence, as its table in the experiment has it."""
     target: str = ""
     """A target to print beside the measured figure, e.g. `>= 95 %`; empty: none."""
+    tensors: list[str] = []
+    """The tensors it trains, in layout order, where they are not the manifest's, which are the first arm's."""
 
 
 class FirmwareInfo(_Record, frozen=True, kw_only=True):
