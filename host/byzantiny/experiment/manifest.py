@@ -19,7 +19,7 @@ from byzantiny.experiment.resolve import make_plan, scoped_task, stages_of
 from byzantiny.experiment.starting import PinnedStart
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
-from byzantiny_models.networks import Network
+from byzantiny_models.networks import Layout
 from byzantiny_models.tasks import Task
 from byzantiny_models.trainers import TRAINERS
 from byzantiny_models.trainers.base import EVERY_MACHINE, ONE_MACHINE
@@ -78,7 +78,7 @@ def describe(
         evaluation=msgspec.to_builtins(base.evaluation),
         class_names=list(task.class_names),
         costs=network_costs(network),
-        tensors=[tensor.name for tensor in network.layout.tensors],
+        tensors=_names(network.layout),
         clients=[
             {
                 "client_id": role.client_id,
@@ -89,7 +89,7 @@ def describe(
             }
             for role in cast.roles
         ],
-        arms=[_arm(name, experiment, task, network) for name in experiment.arms],
+        arms=[_arm(name, experiment, task) for name in experiment.arms],
         seeds=list(base.seeds),
         draws=[_draws(experiment, seed, task) for seed in base.seeds],
         rounds=base.rounds,
@@ -123,10 +123,10 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     }
 
 
-def _arm(name: str, experiment: Experiment, task: Task, first: Network) -> ArmInfo:
+def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
-    layout = scoped_task(run, task, run.seeds[0]).network.layout
-    tensors = [tensor.name for tensor in layout.tensors]
+    own, first = (scoped_task(each, task, each.seeds[0]).network.layout for each in (run, experiment.base))
+    tensors = [] if _names(own) == _names(first) else _names(own)
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(
@@ -135,11 +135,15 @@ def _arm(name: str, experiment: Experiment, task: Task, first: Network) -> ArmIn
         attack=attack,
         attack_start_round=run.attack.start_round if liars else None,
         byzantine=liars,
-        defence=[_stage(stage) for stage in stages_of(run, layout.d)],
+        defence=[_stage(stage) for stage in stages_of(run, own.d)],
         overrides={key: value for key, value in table.items() if key not in ("title", "target", "attack", "defence")},
         target=run.target,
-        tensors=[] if tensors == [tensor.name for tensor in first.layout.tensors] else tensors,
+        tensors=tensors,
     )
+
+
+def _names(layout: Layout) -> list[str]:
+    return [tensor.name for tensor in layout.tensors]
 
 
 def _liars(run: RunConfig, seed: int) -> list[str]:

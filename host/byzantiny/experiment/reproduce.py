@@ -25,6 +25,7 @@ from byzantiny.fleet import HubStore
 from byzantiny.ledger import Ledger
 from byzantiny_models.deploy.arithmetic import ARITHMETICS
 from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import ONE_MACHINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,20 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
                 different = _difference(before.rows[round_num], now[round_num])
                 if different is not None:
                     what = "" if different == "model_sha256" else f": {different}"
-                    return Reproduction(False, rounds, f"{arm}, seed {seed}, round {round_num}{what}")
+                    where = f"{arm}, seed {seed}, round {round_num}{what}"
+                    return Reproduction(False, rounds, where + _bound(experiment.arms[arm].training.trainer))
                 rounds += 1
     return Reproduction(True, rounds, None)
+
+
+def _bound(trainer: str) -> str:
+    """Return what a reader of a difference has to know of the trainer.
+
+    >>> _bound("int8-only"), _bound("float32")
+    ('', ' (trainer float32 gives the same bytes on one machine only)')
+    """
+    one = TRAINERS[trainer].info.same_bytes == ONE_MACHINE
+    return f" (trainer {trainer} gives the same bytes {ONE_MACHINE} only)" if one else ""
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
