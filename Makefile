@@ -47,7 +47,7 @@ test: apt $(VENV)/.test  ## the whole suite; what is absent is skipped with a se
 
 oldest: $(BIN)/python  ## the arithmetic again with the oldest NumPy that is supported
 	@test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
-	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout pytest-xdist hypothesis
+	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data,firmware]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout pytest-xdist hypothesis
 	@$(VENV)-oldest/bin/python -m pytest -q -n auto --dist worksteal tests/models tests/kernels tests/aggregators tests/federation tests/wire tests/parity/test_oracle.py models
 
 tensorflow: $(BIN)/python  ## what needs Keras and TensorFlow: templates again, Keras files, quantization-aware training (600 MB)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from byzantiny.experiment import evaluating, rundir
 from byzantiny.experiment.config import Experiment, parse_experiment
@@ -19,6 +20,10 @@ from byzantiny.experiment.events import Event
 from byzantiny.records import Final
 from byzantiny.transport.brokers import find_mosquitto
 from byzantiny_models.evaluation import opened_interpreter
+
+# How long an example takes says how busy the machine is, and nothing about the code: speed is for benchmarks/.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 @dataclass
