@@ -23,6 +23,8 @@ from collections.abc import Callable
 import numpy as np
 
 from byzantiny_firmware import library, sizes
+from byzantiny_firmware.images import source_sha256
+from byzantiny_firmware.inference_cost import inference_cost
 from byzantiny_firmware.measuring import instructions_per_step
 from byzantiny_firmware.network_tables import arena_bytes
 from byzantiny_models import datasets
@@ -124,6 +126,7 @@ def main() -> None:
             size = sizes.image_sizes(core, name)
             row |= {
                 f"{core}_instructions_per_step": instructions_per_step(network, core, x[0], y[0], LR_SHIFT),
+                f"{core}_instructions_per_inference": inference_cost(name, core, source_sha256()) or float("nan"),
                 f"{core}_flash": size.flash_bytes,
             }
             row |= {"static_ram": size.static_ram_bytes, "ram": size.ram_bytes, "most_samples": size.max_samples}
