@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ from byzantiny_models.evaluation import opened_interpreter
 # How long an example takes says how busy the machine is, and nothing about the code: speed is for benchmarks/.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+# A shell that runs the suite in the background has it ignore Ctrl-C, and what the tests start would, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
