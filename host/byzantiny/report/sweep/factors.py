@@ -74,9 +74,7 @@ def effects(run: SweepRun) -> list[Effect]:
                 continue
             change = estimate(_paired(row, other))
             if change is not None:
-                found.append(
-                    Effect(what, (first, second), place(row, axes), defence, attack, attack != CLEAN, change)
-                )
+                found.append(Effect(what, (first, second), place(row, axes), defence, attack, attack != CLEAN, change))
     return found
 
 

@@ -22,9 +22,7 @@ def factors_chart(effects: Sequence[Effect], order: Sequence[str], theme: Theme)
     reach = max(0.05, *map(abs, ends)) * 1.08
     defences = [name for name in order if any(effect.defence == name for effect in effects)]
     steps = list(dict.fromkeys((effect.step, effect.wires) for effect in effects))
-    panels = [
-        _panel([e for e in effects if (e.step, e.wires) == step], defences, reach, theme, step) for step in steps
-    ]
+    panels = [_panel([e for e in effects if (e.step, e.wires) == step], defences, reach, theme, step) for step in steps]
     return figure(theme, {"concat": panels, "columns": COLUMNS})
 
 
