@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from byzantiny.charts.style import thin
-from byzantiny.report.sweep.load import SweepRun, place, setting_in
+from byzantiny.report.sweep.load import SweepRun, asr_attack, place, setting_in
 from byzantiny.report.sweep.panels import place_of
 from byzantiny.scores.records import Series
 from byzantiny.scores.statistics import iqm
@@ -33,6 +33,8 @@ class Curves:
 
     defence: str
     attack: str
+    asr_attack: str | None
+    """The attack with the highest success rate, whose curve `asr` is."""
     clean: tuple[Point, ...]
     attacked: tuple[Point, ...]
     asr: tuple[Point, ...]
@@ -81,6 +83,8 @@ def curve_sets(run: SweepRun) -> list[CurveSet]:
         for row in kept:
             setting, attack = setting_in(row), row["worst_attack"]
             lied = run.done(setting, attack)
+            found = asr_attack(run, row)
+            wish = None if found is None else found["attack"]
             start = next((result.attack_start for result in lied if result.attack_start), None)
             shown = f"{row['defence']}, f {row['f']}" if len({each["f"] for each in kept}) > 1 else row["defence"]
             accuracy, asr = (lambda s: s.accuracy), (lambda s: s.asr)
@@ -88,9 +92,10 @@ def curve_sets(run: SweepRun) -> list[CurveSet]:
                 Curves(
                     shown,
                     attack,
+                    wish,
                     points(run.done(setting, CLEAN), accuracy),
                     points(lied, accuracy),
-                    points(lied, asr),
+                    points([] if wish is None else run.done(setting, wish), asr),
                     start,
                 )
             )

@@ -101,3 +101,10 @@ def place(row: Row, axes: Sequence[str]) -> str:
         "f_declared": lambda value: f"declared {value}",
     }
     return ", ".join(words[axis](row[axis]) for axis in axes)
+
+
+def asr_attack(run: SweepRun, setting: Row) -> Row | None:
+    """The row of the setting's attack with the highest success rate; None where no attack has probes."""
+    wanted = setting_in(setting)
+    rows = [row for row in run.scores["attacks"] if row["asr"] is not None and setting_in(row) == wanted]
+    return max(rows, key=lambda row: row["asr"]["value"]) if rows else None

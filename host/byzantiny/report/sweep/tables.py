@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from byzantiny.report.sweep.factors import Effect
-from byzantiny.report.sweep.load import AXES, Row, SweepRun, place
+from byzantiny.report.sweep.load import AXES, Row, SweepRun, asr_attack, place
 from byzantiny.report.targets import percent
 from byzantiny.report.text import printable
 from byzantiny.scores.files import RUNS
@@ -89,8 +89,8 @@ def points(value: float | None, low: float | None = None, high: float | None = N
 
 def _places(run: SweepRun, rows: Sequence[Row]) -> tuple[str, ...]:
     """The axes that need a column: those with more than one value in the rows."""
-    return tuple(axis for axis in AXES if axis in run.varying or len({row[axis] for row in rows}) > 1
-                 and (axis != "f_declared" or any(row["f"] != row["f_declared"] for row in rows)))  # fmt: skip
+    return tuple(axis for axis in AXES if axis in run.varying or (len({row[axis] for row in rows}) > 1
+                 and (axis != "f_declared" or any(row["f"] != row["f_declared"] for row in rows))))  # fmt: skip
 
 
 def _axis(row: Row, axis: str) -> Value:
@@ -103,7 +103,8 @@ def _axis(row: Row, axis: str) -> Value:
 def defence_table(run: SweepRun) -> SortTable:
     """A row a setting: nobody lying, the worst attack, what is left under it, and what the defence did then."""
     attacks = {_key(row): row for row in run.scores["attacks"]}
-    rows, axes = run.scores["defences"], _places(run, run.scores["defences"])
+    rows = _told(run)
+    axes = _places(run, rows)
     shown = []
     for row in rows:
         worst = attacks.get((*_key(row)[:-1], row["worst_attack"]), {})
@@ -116,16 +117,37 @@ def defence_table(run: SweepRun) -> SortTable:
                 estimated(row["worst"]),
                 estimated(row["clean"]),
                 points(worst.get("impact"), *(worst.get("impact_interval") or (None, None))),
-                estimated(worst.get("asr")),
+                highest_asr(run, row),
                 share(judged.get("honest_rejection")),
                 share(judged.get("minority_rejection")),
                 share(judged.get("denial_rate")),
                 points(row["cost_of_caution"]),
             )
         )
-    header = ("defence", *axes, "worst attack", "worst case", "nobody lies", "impact, points", "ASR",
+    header = ("defence", *axes, "worst attack", "worst case", "nobody lies", "impact, points", "highest ASR",
               "honest rejected", "minority rejected", "denial", "cost of caution, points")  # fmt: skip
     return SortTable("Scores by defence", header, tuple(shown), len(axes) + 2)
+
+
+def _told(run: SweepRun) -> list[Row]:
+    """The settings with liars, and those that tell the cost of caution: real wires first, the best worst case on top."""
+    rows = [row for row in run.scores["defences"] if row["f"] or row["cost_of_caution"] is not None]
+    wires = run.ordered("wire")
+
+    def order(row: Row) -> tuple[Any, ...]:
+        kept = row["worst"] or row["clean"]
+        where = row["task"], wires.index(row["wire"]), -(row["alpha"] or 0), row["f"], row["f_declared"]
+        return (*where, -(kept["value"] if kept else 0), row["defence"])
+
+    return sorted(rows or run.scores["defences"], key=order)
+
+
+def highest_asr(run: SweepRun, setting: Row) -> Value:
+    """The success rate of the setting's most successful attack, and its name."""
+    attack = asr_attack(run, setting)
+    if attack is None:
+        return number(None, "–")
+    return number(attack["asr"]["value"], percent(attack["asr"]["value"]), attack["attack"])
 
 
 def attack_table(run: SweepRun) -> SortTable:

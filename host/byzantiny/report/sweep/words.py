@@ -32,7 +32,7 @@ def headline(run: SweepRun) -> str:
     said = f"{best['defence']} keeps {percent(kept(best))} under its worst attack, {best['worst_attack']}"
     if least is not best:
         said += f"; {least['defence']} keeps {percent(kept(least))} under {least['worst_attack']}"
-    return (f"{where}: " if where else "") + said + "."
+    return (f"At {where}: " if where else "") + said + "."
 
 
 def basis(run: SweepRun) -> str:

@@ -22,10 +22,14 @@ _Y: Spec = {
 def curves_chart(drawn: CurveSet, order: Sequence[str], theme: Theme) -> Spec:
     """The figure; a defence has the colour of its place in `order`, everywhere."""
     panels = [
-        panel(theme, _index(each, order), f"{each.defence} against {each.attack}", _panel(each, drawn, order, theme))
-        for each in drawn.curves
+        panel(theme, _index(each, order), _title(each), _panel(each, drawn, order, theme)) for each in drawn.curves
     ]
     return multiples(theme, panels)
+
+
+def _title(curves: Curves) -> str:
+    wish = "" if curves.asr_attack in {None, curves.attack} else f"; ASR: {curves.asr_attack}"
+    return f"{curves.defence}: {curves.attack}{wish}"
 
 
 def _index(curves: Curves, order: Sequence[str]) -> int:

@@ -48,7 +48,7 @@ def heat_chart(heat: Heat, theme: Theme, *, hue: str, x_title: str | None = None
     colour: Spec = {
         "field": "share",
         "type": "quantitative",
-        "scale": {"domain": [0, 1], "range": [EMPTY[theme.name], hue]},
+        "scale": {"domain": [0, 1], "range": [EMPTY[theme.name], hue], "interpolate": "rgb"},
         "legend": None,
     }
     ink = {"condition": {"test": "datum.share > 0.55", "value": theme.paper}, "value": theme.ink}
@@ -65,6 +65,7 @@ def heat_chart(heat: Heat, theme: Theme, *, hue: str, x_title: str | None = None
         theme,
         {
             "title": {"text": printable(heat.title, 80), "frame": "bounds"},
+            "padding": {"left": 22, "right": 34 if slanted else 8, "top": 4, "bottom": 4},
             "width": {"step": STEP},
             "height": {"step": ROW},
             "data": {"values": values},
