@@ -150,7 +150,7 @@ def _curves(drawn: CurveSet, order: Sequence[str]) -> Any:
 
 
 def _grid(heat: Heat, index: int) -> Figure:
-    label = f"Worst-case accuracy, f by alpha, {heat.title}"
+    label = f"Worst-case accuracy, f by alpha, {heat.title}, {heat.subtitle}".removesuffix(", ")
     return figure_of(
         lambda theme: heat_chart(heat, theme, hue=theme.arms[0], x_title="alpha (skew →)", y_title="f"),
         f"grid-{index}",

@@ -27,6 +27,7 @@ class Heat:
     """One heatmap."""
 
     title: str
+    subtitle: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     squares: tuple[Square, ...]
@@ -83,6 +84,7 @@ def _pair(run: SweepRun, rows: Sequence[Row]) -> Pair:
         attacks, defences = {each.row for each in squares}, {row["defence"] for row in rows}
         return Heat(
             title,
+            "",
             tuple(name for name in run.ordered("attack") if name in attacks),
             tuple(name for name in run.ordered("defence") if name in defences),
             squares,
@@ -118,7 +120,7 @@ def grid_panels(run: SweepRun) -> list[Heat]:
             if told is not None:
                 squares.append(Square(f"{f}", f"{alpha:g}", told["value"]))
         if len(fs) > 1 and len(alphas) > 1 and squares:
-            words = [defence, *([wire] if len(wires) > 1 else []), *([task] if "task" in run.varying else [])]
+            words = [*([wire] if len(wires) > 1 else []), *([task] if "task" in run.varying else [])]
             names = tuple(f"{f}" for f in reversed(fs)), tuple(f"{alpha:g}" for alpha in alphas)
-            found.append(Heat(", ".join(words), *names, tuple(squares)))
+            found.append(Heat(defence, ", ".join(words), *names, tuple(squares)))
     return found

@@ -23,7 +23,9 @@ def factors_chart(effects: Sequence[Effect], order: Sequence[str], theme: Theme)
     defences = [name for name in order if any(effect.defence == name for effect in effects)]
     steps = list(dict.fromkeys((effect.step, effect.wires) for effect in effects))
     panels = [_panel([e for e in effects if (e.step, e.wires) == step], defences, reach, theme, step) for step in steps]
-    return figure(theme, {"concat": panels, "columns": COLUMNS})
+    return figure(
+        theme, {"padding": {"left": 22, "right": 8, "top": 4, "bottom": 4}, "concat": panels, "columns": COLUMNS}
+    )
 
 
 def _panel(

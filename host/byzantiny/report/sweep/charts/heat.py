@@ -61,11 +61,16 @@ def heat_chart(heat: Heat, theme: Theme, *, hue: str, x_title: str | None = None
             "encoding": {"text": {"field": "said", "type": "nominal"}, "color": ink},
         },
     ]
+    head: Spec = {"text": printable(heat.title, 80), "frame": "bounds"}
+    if heat.subtitle:
+        head |= {"subtitle": printable(heat.subtitle, 80), "subtitleColor": theme.muted, "subtitleFontSize": 12}
+    # A title may be wider than the squares, and a reader's font wider than the engine's.
+    right = max(34 if slanted else 8, 8 * len(heat.title) - STEP * len(heat.columns))
     return figure(
         theme,
         {
-            "title": {"text": printable(heat.title, 80), "frame": "bounds"},
-            "padding": {"left": 22, "right": 34 if slanted else 8, "top": 4, "bottom": 4},
+            "title": head,
+            "padding": {"left": 22, "right": right, "top": 4, "bottom": 4},
             "width": {"step": STEP},
             "height": {"step": ROW},
             "data": {"values": values},

@@ -8,7 +8,7 @@ from typing import Any
 from byzantiny.charts.style import Spec, Theme, arm_style, figure
 from byzantiny.report.text import printable
 
-WIDTH, STEP, MARGIN = 150, 30, 30
+WIDTH, STEP = 190, 30
 
 
 def ranked(worst: Mapping[str, Sequence[float]], side: int) -> dict[str, int]:
@@ -39,7 +39,16 @@ def slope_chart(ranking: Mapping[str, Any], title: str, order: Sequence[str], th
             layer["encoding"]["text"] = {"field": "said", "type": "nominal"}
             layers.append(layer)
     head: Spec = {"text": printable(title, 80), "anchor": "middle", "frame": "bounds"}
-    return figure(theme, {"title": head, "width": WIDTH + 2 * MARGIN, "height": STEP * len(worst), "layer": layers})
+    return figure(
+        theme,
+        {
+            "title": head,
+            "padding": {"left": 22, "right": 22, "top": 4, "bottom": 4},
+            "width": WIDTH,
+            "height": STEP * len(worst),
+            "layer": layers,
+        },
+    )
 
 
 def _layer(values: list[Spec], mark: Spec, sides: Sequence[str], count: int) -> Spec:
@@ -48,7 +57,7 @@ def _layer(values: list[Spec], mark: Spec, sides: Sequence[str], count: int) -> 
         "type": "nominal",
         "title": None,
         "sort": list(sides),
-        "scale": {"type": "point", "domain": list(sides), "padding": 0.2},
+        "scale": {"type": "point", "domain": list(sides), "padding": 0.15},
         "axis": {"orient": "top", "labelAngle": 0, "labelFontWeight": "bold", "domain": False, "ticks": False},
     }
     y: Spec = {
