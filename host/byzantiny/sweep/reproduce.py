@@ -25,10 +25,14 @@ class CellReproduction:
     run: str
     identical: bool
     difference: str | None
+    error: str = ""
+    """With which the run failed, both times where identical."""
 
     @property
     def sentence(self) -> str:
         """For people."""
+        if self.identical and self.error:
+            return f"identical: run {self.run} fails again: {self.error}"
         if self.identical:
             return f"identical: run {self.run}, every score the same number, the model the same bytes"
         return f"different: run {self.run}: {self.difference}"
@@ -51,7 +55,7 @@ def reproduce_cell(path: Path) -> CellReproduction:
         said = f"this version's grid of {folder} has no such run"
         raise SweepError(f"{path}: {said}; use byzantiny {before.version}, which wrote it, or sweep again")
     difference = first_difference(before, run_job(grid.jobs[run]))
-    return CellReproduction(run, difference is None, difference)
+    return CellReproduction(run, difference is None, difference, before.error)
 
 
 def first_difference(before: Result, now: Result) -> str | None:
