@@ -38,6 +38,14 @@ class SortTable:
     note: str = ""
 
 
+def told(table: SortTable) -> SortTable:
+    """The table without the columns in which nothing was measured."""
+    kept = [at for at in range(len(table.header)) if not table.rows or any(row[at].text != "–" for row in table.rows)]
+    rows = tuple(tuple(row[at] for at in kept) for row in table.rows)
+    numeric_from = sum(at < table.numeric_from for at in kept)
+    return SortTable(table.title, tuple(table.header[at] for at in kept), rows, numeric_from, table.note)
+
+
 def word(text: str) -> Value:
     """A cell that is sorted as text."""
     return Value(printable(text, 80), key=text.lower())
@@ -126,7 +134,7 @@ def defence_table(run: SweepRun) -> SortTable:
         )
     header = ("defence", *axes, "worst attack", "worst case", "nobody lies", "impact, points", "highest ASR",
               "honest rejected", "minority rejected", "denial", "cost of caution, points")  # fmt: skip
-    return SortTable("Scores by defence", header, tuple(shown), len(axes) + 2)
+    return told(SortTable("Scores by defence", header, tuple(shown), len(axes) + 2))
 
 
 def _told(run: SweepRun) -> list[Row]:
@@ -173,7 +181,7 @@ def attack_table(run: SweepRun) -> SortTable:
     ]
     header = ("attack", "defence", *axes, "accuracy", "impact, points", "ASR", "ASR floor", "honest rejected",
               "precision", "recall", "denial", "diverged", "spread, steps")  # fmt: skip
-    return SortTable("Scores by attack", header, tuple(shown), len(axes) + 2)
+    return told(SortTable("Scores by attack", header, tuple(shown), len(axes) + 2))
 
 
 def _key(row: Row) -> tuple[Any, ...]:

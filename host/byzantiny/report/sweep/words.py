@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from byzantiny.report.sweep.load import SweepRun, place
+from byzantiny.report.sweep.load import SweepRun, place, setting_in
 from byzantiny.report.targets import percent
 from byzantiny.report.text import plural
-from byzantiny.scores.tables import CONTROL
+from byzantiny.scores.tables import CLEAN, CONTROL, setting_of
 
 FEW_SEEDS = 10
 
@@ -60,7 +60,33 @@ def problems(run: SweepRun) -> list[str]:
         )
     if failed:
         found.append(f"{plural(failed, 'cell')} failed; their errors are below, and no score has them")
+    unchosen = unchosen_attacks(run)
+    if unchosen:
+        more = f", and {len(unchosen) - 3} more" if len(unchosen) > 3 else ""
+        found.append(
+            f"worst attacks were chosen without {'; '.join(unchosen[:3])}{more}: the runs that would choose them are not there, "
+            "so these worst cases may flatter the defence"
+        )
     return found
+
+
+def unchosen_attacks(run: SweepRun) -> list[str]:
+    """Attack and setting in words, of attacks in the grid that could not be chosen as the worst for want of finished runs."""
+    tuned = {setting_of(cell) for cell in run.cells if cell.tuning}
+    wanted = {
+        (setting_of(cell), cell.attack)
+        for cell in run.cells
+        if cell.attack != CLEAN and cell.tuning == (setting_of(cell) in tuned)
+    }
+    there = {key for key in wanted for cell in run.groups.get(key, ()) if cell.tuning == (key[0] in tuned)}
+    rows = {setting_in(row): row for row in run.scores["defences"]}
+    return sorted(
+        f"{attack} against {setting[3]} ({place(rows[setting], run.varying)})"
+        if run.varying
+        else f"{attack} against {setting[3]}"
+        for setting, attack in wanted - there
+        if setting in rows
+    )
 
 
 def omissions(has: set[str]) -> dict[str, str]:

@@ -24,7 +24,8 @@ def curves_chart(drawn: CurveSet, order: Sequence[str], theme: Theme) -> Spec:
     panels = [
         panel(theme, _index(each, order), _title(each), _panel(each, drawn, order, theme)) for each in drawn.curves
     ]
-    return multiples(theme, panels)
+    # Room for a title in a font wider than the engine's.
+    return {**multiples(theme, panels), "padding": {"left": 4, "right": 30, "top": 4, "bottom": 4}}
 
 
 def _title(curves: Curves) -> str:

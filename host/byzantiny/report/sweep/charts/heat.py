@@ -42,7 +42,7 @@ def heat_chart(heat: Heat, theme: Theme, *, hue: str, x_title: str | None = None
             "sort": sort_y,
             "scale": {"domain": sort_y},
             "title": y_title,
-            "axis": axis,
+            "axis": {**axis, "titleAngle": 0},
         },
     }
     colour: Spec = {
