@@ -180,6 +180,6 @@ def _rankings(
             theirs = [iqm(list(control[name].values())) for name in shared]
             ceiling = split_half_tau([[control[name][seed] for seed in seeds] for name in shared])
             place = {"task": task, "alpha": alpha, "f": f, "wire": wire, "control": CONTROL, "defences": shared}
-            worst = {name: [a, b] for name, a, b in zip(shared, theirs, mine, strict=True)}
-            out.append(place | {"tau": kendall_tau(theirs, mine), "ceiling": ceiling, "worst": worst})
+            both = {name: [a, b] for name, a, b in zip(shared, theirs, mine, strict=True)}
+            out.append(place | {"tau": kendall_tau(theirs, mine), "ceiling": ceiling, "worst": both})
     return out

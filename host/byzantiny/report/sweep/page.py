@@ -107,10 +107,7 @@ def render_sweep_page(run: SweepRun) -> str:
         omitted=held.omitted,
         pairs=[_pair(pair, index) for index, pair in enumerate(held.pairs[:MOST_PANELS])],
         more_pairs=max(0, len(held.pairs) - MOST_PANELS),
-        curves=[
-            (each.place, figure_of(_curves(each, order), f"curves-{i}", f"Accuracy per round, {each.place}"))
-            for i, each in enumerate(held.curves)
-        ],
+        curves=[(each.place, _curves(each, order, index)) for index, each in enumerate(held.curves)],
         grids=[_grid(heat, index) for index, heat in enumerate(held.grids[:MOST_GRIDS])],
         more_grids=max(0, len(held.grids) - MOST_GRIDS),
         factors=_factors(held.effects, order),
@@ -145,8 +142,9 @@ def _label(pair: Pair) -> str:
     return f"Accuracy, attack by defence, {pair.place}".removesuffix(", ")
 
 
-def _curves(drawn: CurveSet, order: Sequence[str]) -> Any:
-    return lambda theme: curves_chart(drawn, order, theme)
+def _curves(drawn: CurveSet, order: Sequence[str], index: int) -> Figure:
+    label = f"Accuracy per round, {drawn.place}".removesuffix(", ")
+    return figure_of(lambda theme: curves_chart(drawn, order, theme), f"curves-{index}", label)
 
 
 def _grid(heat: Heat, index: int) -> Figure:
@@ -160,14 +158,15 @@ def _grid(heat: Heat, index: int) -> Figure:
 
 def _factors(found: Sequence[Effect], order: Sequence[str]) -> list[tuple[str, Figure]]:
     places = list(dict.fromkeys(effect.where for effect in found))[:MOST_PANELS]
-    drawn = []
-    for index, where in enumerate(places):
-        mine = [effect for effect in found if effect.where == where]
-        label = f"What each part of the wire does to accuracy, {where}"
-        drawn.append(
-            (where, figure_of(lambda theme, mine=mine: factors_chart(mine, order, theme), f"factors-{index}", label))
-        )  # type: ignore[misc]
-    return drawn
+    return [
+        (where, _factor_figure([effect for effect in found if effect.where == where], index, order))
+        for index, where in enumerate(places)
+    ]
+
+
+def _factor_figure(found: Sequence[Effect], index: int, order: Sequence[str]) -> Figure:
+    label = f"What each part of the wire does to accuracy, {found[0].where}".removesuffix(", ")
+    return figure_of(lambda theme: factors_chart(found, order, theme), f"factors-{index}", label)
 
 
 def _slope(run: SweepRun, ranking: Mapping[str, Any], index: int, order: Sequence[str]) -> tuple[str, Figure]:

@@ -30,11 +30,12 @@ def curves_chart(drawn: CurveSet, order: Sequence[str], theme: Theme) -> Spec:
 
 def _title(curves: Curves) -> str:
     wish = "" if curves.asr_attack in {None, curves.attack} else f"; ASR: {curves.asr_attack}"
-    return f"{curves.defence}: {curves.attack}{wish}"
+    note = curves.note and f", {curves.note}"
+    return f"{curves.defence}{note}: {curves.attack}{wish}"
 
 
 def _index(curves: Curves, order: Sequence[str]) -> int:
-    return list(order).index(curves.defence.split(", ")[0])
+    return list(order).index(curves.defence)
 
 
 def _panel(curves: Curves, drawn: CurveSet, order: Sequence[str], theme: Theme) -> Spec:
