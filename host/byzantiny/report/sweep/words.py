@@ -97,7 +97,7 @@ def omissions(has: set[str]) -> dict[str, str]:
         "curves": "No attacked cell is finished, so there is nothing to draw round by round.",
         "grid": "f by alpha needs two values of f and of alpha for one defence and wire; this grid has not.",
         "factors": "The wire is not taken apart: no two wires of this grid differ in one factor.",
-        "slope": f"Rankings are compared with the wire `{CONTROL}`; this grid has no second wire with it, or fewer than two "
+        "slope": f"Rankings are compared with those on the wire {CONTROL}; this grid has no second wire with it, or fewer than two "
         "defences on both.",
         "stealth": "Stealth (how well the best simple detector tells liars from honest clients) is computed from single updates, "
         "which a sweep does not keep; detection precision and recall of the defence itself are in the table.",
@@ -126,6 +126,6 @@ def caveats(run: SweepRun) -> list[tuple[str, str]]:
         )
     if any(cell.bypass for cell in run.cells):
         found.append(
-            ("Past the wire", "Columns marked `past the wire` are controls that no device and no frame can do.")
+            ("Past the wire", "Places marked “past the wire” are controls that no device and no frame can do.")
         )
     return found

@@ -8,7 +8,7 @@ from byzantiny.charts.style import Spec, Theme, figure
 from byzantiny.report.charts.multiples import COLUMNS
 from byzantiny.report.sweep.factors import Effect
 
-WIDTH, ROW = 170, 34
+WIDTH, ROW = 200, 34
 
 
 def factors_chart(effects: Sequence[Effect], order: Sequence[str], theme: Theme) -> Spec:
@@ -43,7 +43,7 @@ def _panel(
         for effect in effects
     ]
     scale = {"domain": [-reach, reach], "nice": False}
-    axis = {"format": "+.0%", "tickCount": 4, "grid": True, "domain": False}
+    axis = {"format": "+.0%", "tickCount": 3, "grid": True, "domain": False}
     x: Spec = {"field": "change", "type": "quantitative", "title": None, "scale": scale, "axis": axis}
     sort: Spec = {"sort": list(defences), "scale": {"domain": list(defences)}}
     y: Spec = {"field": "defence", "type": "nominal", "title": None, **sort, "axis": {"grid": False, "labelLimit": 150}}

@@ -8,7 +8,7 @@ from typing import Any
 from byzantiny.charts.style import Spec, Theme, arm_style, figure
 from byzantiny.report.text import printable
 
-WIDTH, STEP = 190, 30
+WIDTH, STEP = 150, 30
 
 
 def ranked(worst: Mapping[str, Sequence[float]], side: int) -> dict[str, int]:
