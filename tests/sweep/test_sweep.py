@@ -16,8 +16,10 @@ import msgspec
 import pytest
 
 from byzantiny.cli.sweeps import Watching
+from byzantiny.scores.files import load_results, load_sweep
 from byzantiny.scores.records import Result
-from byzantiny.sweep import store, work
+from byzantiny.scores.statistics import ScoresError
+from byzantiny.sweep import work
 from byzantiny.sweep.errors import SweepError
 from byzantiny.sweep.grid import parse_grid
 from byzantiny.sweep.run import run_sweep
@@ -51,7 +53,7 @@ def test_a_sweep_leaves_its_grid_its_cells_its_runs_and_its_scores(tmp_path):
     grid = parse_grid(TABLE)
     outcome = run_sweep(grid, tmp_path / "s", workers=1)
     assert (outcome.cells, outcome.failed, outcome.complete, outcome.held) == (16, 0, True, 0)
-    sweep, cells = store.load_sweep(tmp_path / "s")
+    sweep, cells = load_sweep(tmp_path / "s")
     assert (sweep.name, sweep.cells, sweep.runs) == ("small", 16, len(grid.jobs))
     assert cells == grid.cells
     with (tmp_path / "s" / "results.csv").open() as file:
@@ -141,8 +143,8 @@ def test_frames_and_no_frames_give_the_same_models_and_frames_have_bytes(tmp_pat
     found = {}
     for engine in ("inprocess", "frames"):
         run_sweep(parse_grid(table, engine=engine), tmp_path / engine, engine=engine, workers=1)
-        _, cells = store.load_sweep(tmp_path / engine)
-        results = store.load_results(tmp_path / engine, [cell.run for cell in cells])
+        _, cells = load_sweep(tmp_path / engine)
+        results = load_results(tmp_path / engine, [cell.run for cell in cells])
         found[engine] = {(cell.defence, cell.attack): results[cell.run] for cell in cells}
     for key, one in found["inprocess"].items():
         other = found["frames"][key]
@@ -168,7 +170,7 @@ def test_a_damaged_result_is_named_with_its_remedy(tmp_path):
     run_sweep(parse_grid(TABLE), tmp_path / "s", workers=1)
     path = next((tmp_path / "s" / "runs").glob("*.json"))
     path.write_text("{")
-    with pytest.raises(SweepError, match=f"{path.name} cannot be read.*delete it"):
+    with pytest.raises(ScoresError, match=f"{path.name} cannot be read.*delete it"):
         run_sweep(parse_grid(TABLE), tmp_path / "s", workers=1)
 
 

@@ -13,9 +13,11 @@ from byzantiny.cli import doctor as doctor_module
 from byzantiny.cli import listing, model, robustness
 from byzantiny.cli.partition import show_partition
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
-from byzantiny.cli.sweeps import start_sweep
+from byzantiny.cli.sweeps import open_sweep_report, reproduce_sweep_cell, start_sweep
 from byzantiny.experiment import provenance
 from byzantiny.experiment.config import ConfigError
+from byzantiny.report.sweep import is_sweep
+from byzantiny.sweep.reproduce import is_cell
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables and progress.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that receives the run directory.")]
@@ -23,6 +25,8 @@ Broker = Annotated[
     str | None, typer.Option("--broker", help="mqtt://[user:password@]host[:port]; default: a private one is started.")
 ]
 Run = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
+Shown = Annotated[Path, typer.Argument(help="A run directory, or a sweep's.", metavar="RUN|SWEEP")]
+Again = Annotated[Path, typer.Argument(help="A run directory, or runs/RUN.json of a sweep.", metavar="RUN")]
 File = Annotated[Path, typer.Argument(help="An experiment file, e.g. experiments/hard.toml.", metavar="EXPERIMENT")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set training.shift=7.")
@@ -118,14 +122,20 @@ def resume(run: Run, json: Json = False, broker: Broker = None) -> None:
     resume_run(Output(json), run, broker=broker)
 
 
-def report(run: Run, json: Json = False) -> None:
-    """Write report.html of a run from its files and print the table."""
-    open_report(Output(json), run)
+def report(run: Shown, json: Json = False) -> None:
+    """Write report.html of a run, or of a sweep, from its files and print the table."""
+    if is_sweep(run):
+        open_sweep_report(Output(json), run)
+    else:
+        open_report(Output(json), run)
 
 
-def reproduce(run: Run, json: Json = False) -> None:
-    """Run it again from its directory and say `identical`, or name the first round that differs."""
-    reproduce_run(Output(json), run)
+def reproduce(run: Again, json: Json = False) -> None:
+    """Run it again from its directory, or a sweep's runs/RUN.json; say `identical`, or name the first round that differs."""
+    if is_cell(run):
+        reproduce_sweep_cell(Output(json), run)
+    else:
+        reproduce_run(Output(json), run)
 
 
 def partition(

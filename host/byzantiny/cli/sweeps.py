@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
@@ -16,7 +17,10 @@ from rich.text import Text
 
 from byzantiny.cli.errors import EXIT_SUSPENDED
 from byzantiny.cli.runs import Output, StopFlag
+from byzantiny.report.sweep import load_sweep_run, sweep_summary, write_sweep_report
+from byzantiny.report.sweep.words import headline, problems
 from byzantiny.sweep.grid import engine_named, load_grid
+from byzantiny.sweep.reproduce import reproduce_cell
 from byzantiny.sweep.run import Outcome, run_sweep
 
 EXIT_FAILED = 1
@@ -50,6 +54,32 @@ def start_sweep(
         sys.stderr.write("stopped; every finished run is kept. Go on with the same command.\n")
         raise SystemExit(EXIT_SUSPENDED)
     if outcome.failed:
+        raise SystemExit(EXIT_FAILED)
+
+
+def open_sweep_report(output: Output, folder: Path) -> None:
+    """Write the report of a sweep's directory and print its worst cases."""
+    with output.waiting("scoring"):
+        run = load_sweep_run(folder)
+        path = write_sweep_report(run)
+    if output.json:
+        output.give({**sweep_summary(run), "report": str(path)})
+        return
+    console = Console(highlight=False)
+    console.print(worst_cases(run.scores), soft_wrap=not console.is_terminal)
+    output.say(headline(run))
+    for problem in problems(run):
+        output.say(f"{problem}.")
+    output.say(f"report    {path}")
+
+
+def reproduce_sweep_cell(output: Output, path: Path) -> None:
+    """Run one run of a sweep again and compare; exits with status 1 if it differs."""
+    with output.waiting("running it again"):
+        outcome = reproduce_cell(path)
+    output.say(outcome.sentence)
+    output.give(asdict(outcome))
+    if not outcome.identical:
         raise SystemExit(EXIT_FAILED)
 
 
@@ -111,6 +141,7 @@ def _conclude(output: Output, outcome: Outcome) -> None:
         console.print(Text(f"failed: {failure['cell']}: {failure['error']}", style="yellow"), soft_wrap=True)
     output.say(f"runs      {outcome.runs}, of which {outcome.held} were there before and {outcome.failed} failed")
     output.say(f"sweep     {outcome.folder} (results.csv, scores.json)")
+    output.say(f"report    byzantiny report {outcome.folder}")
 
 
 _AXES = {"defence": "defence", "wire": "wire", "task": "task", "alpha": "alpha", "f": "f", "f_declared": "declared"}

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from byzantiny.charts.render import ChartError, png, size, svg
-from byzantiny.charts.style import DARK, LIGHT, THEMES, Spec, Theme, arm_style
+from byzantiny.charts.render import ChartError, png
+from byzantiny.charts.style import DARK, LIGHT, Spec, Theme, arm_style
 from byzantiny.report import deployed, deployed_tables, tables, words
 from byzantiny.report.arms import ArmSummary, summarize_arms
 from byzantiny.report.charts.accuracy import accuracy_chart
@@ -26,25 +25,10 @@ from byzantiny.report.downloads import downloads
 from byzantiny.report.grid import adapted
 from byzantiny.report.metric import metric_heading, metric_name, metric_title
 from byzantiny.report.run import ReportError, Run, load_run
-from byzantiny.report.targets import percent
-from byzantiny.report.text import plural
-from byzantiny.report.units import grouped, human_bytes, human_seconds
-
-if TYPE_CHECKING:
-    import jinja2
+from byzantiny.report.template import Figure, environment, figure_of
 
 TEMPLATE = "report.html.j2"
 _Chart = Callable[[Run, Sequence[ArmSummary], Theme], Spec]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One chart in each theme, with the width it needs to stay legible and its words."""
-
-    name: str
-    label: str
-    images: tuple[tuple[str, str], ...]
-    width: float
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -81,7 +65,7 @@ def write_picture(run_dir: str | Path, path_png: str | Path) -> Path:
 
 def render_page(run: Run) -> str:
     """The page as one HTML text."""
-    template = _environment().get_template(TEMPLATE)
+    template = environment().get_template(TEMPLATE)
     arms = summarize_arms(run)
     label = "{} of {}".format
     title = run.manifest.title or run.manifest.name
@@ -163,28 +147,4 @@ def _deployed(run: Run, arms: Sequence[ArmSummary], title: str) -> Deployed:
 
 
 def _figure(run: Run, arms: Sequence[ArmSummary], chart: _Chart, name: str, label: str) -> Figure:
-    try:
-        images = tuple((theme.name, svg(chart(run, arms, theme), f"{name}-{theme.name}-")) for theme in THEMES)
-    except ChartError as error:
-        raise ReportError(str(error)) from error
-    return Figure(name, label, images, size(images[0][1])[0])
-
-
-def _environment() -> jinja2.Environment:
-    """The template's environment: escaping always on, an unknown name is an error."""
-    try:
-        import jinja2
-    except ImportError as error:
-        remedy = "install it with: pip install 'byzantiny[report]'"
-        raise ReportError(f"the report needs jinja2, which is not installed; {remedy}") from error
-    environment = jinja2.Environment(
-        autoescape=True,
-        loader=jinja2.PackageLoader("byzantiny.report", package_path=""),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=percent, bytes=human_bytes, seconds=human_seconds, grouped=grouped, plural=plural
-    )
-    return environment
+    return figure_of(lambda theme: chart(run, arms, theme), name, label)

@@ -78,7 +78,7 @@ def load_run(path: str | Path) -> Run:
     """
     path = Path(path)
     if not (path / "manifest.json").is_file():
-        remedy = "give the directory that holds it, usually runs/<run_id>"
+        remedy = "give the directory that holds it, usually runs/<run_id>, or a sweep's with its sweep.json"
         raise ReportError(f"{path} is not a run directory: it has no manifest.json; {remedy}")
     manifest = _decode(path / "manifest.json", Manifest)
     if not manifest.arms or not manifest.seeds:

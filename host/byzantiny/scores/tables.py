@@ -72,6 +72,12 @@ def _estimate(values: Mapping[int, float]) -> dict[str, Any] | None:
     return None if found is None else found.to_dict()
 
 
+def _interval(a: Sequence[float], b: Sequence[float]) -> list[float | None] | None:
+    """The bootstrap interval of the paired differences a - b; None below three pairs."""
+    found = estimate([x - y for x, y in zip(a, b, strict=True)])
+    return None if found is None or found.low is None else [found.low, found.high]
+
+
 def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[list[float], list[float]]:
     both = sorted(set(a) & set(b))
     return [a[seed] for seed in both], [b[seed] for seed in both]
@@ -95,6 +101,7 @@ def _attack_row(
         "accuracy": _estimate(accuracy),
         "by_seed": {str(seed): value for seed, value in accuracy.items()},
         "impact": metrics.impact(clean_pairs, attacked_pairs) if attack != CLEAN else None,
+        "impact_interval": _interval(clean_pairs, attacked_pairs) if attack != CLEAN else None,
         "asr": _estimate(_values(group, results, metrics.attack_success)),
         "asr_floor": _rate(group, results, lambda result: result.asr_floor),
         "honest_rejection": _rate(group, results, metrics.rejection_rate),
@@ -173,5 +180,6 @@ def _rankings(
             theirs = [iqm(list(control[name].values())) for name in shared]
             ceiling = split_half_tau([[control[name][seed] for seed in seeds] for name in shared])
             place = {"task": task, "alpha": alpha, "f": f, "wire": wire, "control": CONTROL, "defences": shared}
-            out.append(place | {"tau": kendall_tau(theirs, mine), "ceiling": ceiling})
+            both = {name: [a, b] for name, a, b in zip(shared, theirs, mine, strict=True)}
+            out.append(place | {"tau": kendall_tau(theirs, mine), "ceiling": ceiling, "worst": both})
     return out

@@ -12,6 +12,7 @@ import msgspec
 
 from byzantiny.experiment import provenance
 from byzantiny.experiment.rundir import locked
+from byzantiny.scores.files import RUNS, load_results
 from byzantiny.scores.records import Sweep
 from byzantiny.scores.tables import score
 from byzantiny.sweep import store
@@ -57,9 +58,9 @@ def run_sweep(
     store.prepare(folder, _describe(grid, engine, command), grid.cells)
     with locked(folder):
         if retry_failed:
-            for run, result in store.load_results(folder, list(grid.jobs)).items():
+            for run, result in load_results(folder, list(grid.jobs)).items():
                 if result.status == "failed":
-                    (folder / store.RUNS / f"{run}.json").unlink(missing_ok=True)
+                    (folder / RUNS / f"{run}.json").unlink(missing_ok=True)
         held = store.finished(folder, list(grid.jobs))
         missing = [job for run, job in grid.jobs.items() if run not in held]
         progress(0, len(missing), 0)
@@ -68,7 +69,7 @@ def run_sweep(
             for _, status in finished:
                 done, failed = done + 1, failed + (status == "failed")
                 progress(done, len(missing), failed)
-        results = store.load_results(folder, list(grid.jobs))
+        results = load_results(folder, list(grid.jobs))
         scores = score(grid.cells, results)
         store.export(folder, grid.cells, results, scores)
     return Outcome(

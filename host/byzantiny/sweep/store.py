@@ -13,10 +13,9 @@ import msgspec
 
 from byzantiny.experiment.rundir import write_json
 from byzantiny.scores import metrics
+from byzantiny.scores.files import CELLS, RUNS, SCORES, SWEEP
 from byzantiny.scores.records import Cell, Result, Sweep
 from byzantiny.sweep.errors import SweepError
-
-SWEEP, CELLS, RUNS, SCORES = "sweep.json", "cells.jsonl", "runs", "scores.json"
 
 
 def put_result(folder: Path, encoded: bytes, run: str) -> None:
@@ -31,20 +30,6 @@ def put_result(folder: Path, encoded: bytes, run: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)  # noqa: PTH105 - atomic, and Path.replace says nothing more
-
-
-def load_results(folder: Path, runs: Sequence[str]) -> dict[str, Result]:
-    """Return the results that are there. Raises SweepError for one that cannot be read."""
-    found = {}
-    for run in runs:
-        path = folder / RUNS / f"{run}.json"
-        try:
-            found[run] = msgspec.json.decode(path.read_bytes(), type=Result)
-        except FileNotFoundError:
-            continue
-        except (OSError, msgspec.DecodeError) as error:
-            raise SweepError(f"{path} cannot be read ({error}); delete it, and the sweep runs it again") from error
-    return found
 
 
 def finished(folder: Path, runs: Sequence[str]) -> set[str]:
@@ -65,20 +50,6 @@ def prepare(folder: Path, sweep: Sweep, cells: Sequence[Cell]) -> None:
     temporary = folder / f"{CELLS}.tmp"
     temporary.write_bytes(b"".join(msgspec.json.encode(cell) + b"\n" for cell in cells))
     os.replace(temporary, folder / CELLS)  # noqa: PTH105
-
-
-def load_sweep(folder: Path) -> tuple[Sweep, list[Cell]]:
-    """Read a sweep directory's grid and cells. Raises SweepError."""
-    try:
-        sweep = msgspec.json.decode((folder / SWEEP).read_bytes(), type=Sweep)
-        cells = [msgspec.json.decode(line, type=Cell) for line in (folder / CELLS).read_bytes().splitlines()]
-    except FileNotFoundError as error:
-        raise SweepError(f"{folder} is not a sweep directory: it has no {Path(error.filename).name}") from error
-    except (OSError, msgspec.DecodeError) as error:
-        raise SweepError(
-            f"{folder}: its records cannot be read ({error}); run the sweep again, its runs are kept"
-        ) from error
-    return sweep, cells
 
 
 def export(folder: Path, cells: Sequence[Cell], results: Mapping[str, Result], scores: Mapping[str, Any]) -> None:

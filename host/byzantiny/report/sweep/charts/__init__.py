@@ -1,0 +1,1 @@
+"""The charts of a sweep's report, as Vega-Lite specifications."""
