@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oldest tensorflow check soak bench bench-peers bench-inprocess bench-aggregation matrix pictures firmware docs clean apt
+.PHONY: help setup demo test oldest tensorflow check soak bench bench-peers bench-inprocess bench-aggregation matrix trainers pictures firmware docs clean apt
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ test: apt $(VENV)/.test  ## the whole suite; what is absent is skipped with a se
 
 oldest: $(BIN)/python  ## the arithmetic again with the oldest NumPy that is supported
 	@test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
-	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout pytest-xdist hypothesis
+	@$(VENV)-oldest/bin/python -m pip --disable-pip-version-check -q install -e '.[data,firmware]' 'numpy==1.26.*' tflite tflite-micro tflite-runtime pytest pytest-timeout pytest-xdist hypothesis
 	@$(VENV)-oldest/bin/python -m pytest -q -n auto --dist worksteal tests/models tests/kernels tests/aggregators tests/federation tests/wire tests/parity/test_oracle.py models
 
 tensorflow: $(BIN)/python  ## what needs Keras and TensorFlow: templates again, Keras files, quantization-aware training (600 MB)
@@ -94,6 +94,10 @@ bench-inprocess: $(BENCH)  ## a client-round without frames, against Flower's si
 
 bench-aggregation: $(BENCH)  ## every rule against the peers, if they are set up, and against a plain read
 	@$(dir $(BENCH))bin/python benchmarks/aggregation.py $(ARGS)
+
+trainers: $(VENV)/.test  ## the tables of docs/training.md: every trainer, centralised and federated (5 minutes of CPU)
+	@$(BIN)/python benchmarks/bench_trainers.py $(ARGS)
+	@$(BIN)/python benchmarks/study_trainers.py $(ARGS)
 
 pictures: $(VENV)/.demo  ## draw the pictures of docs/robustness.md, docs/data.md and of the rules' pages again
 	@$(BIN)/byzantiny phase --out docs/pictures/phase-saturate.png

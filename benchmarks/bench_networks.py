@@ -1,6 +1,9 @@
 """What every network of the zoo costs: sizes on a board, instructions per training step, steps and inferences a second here.
 
-    python benchmarks/bench_networks.py [--json] [--network NAME ...] [--cores m0 m3 m4f] [--repeats 5]
+    python benchmarks/bench_networks.py [--json] [--network NAME ...] [--scope last-layer ...] [--cores m0 m3 m4f] [--repeats 5]
+
+`--scope` trains a part of each network (all, last-layer, biases), the rest frozen at the initial model. RAM is the arena of
+a board at a frame of 240 bytes without the order of the samples: two models, scratch, frame.
 
 Data: noisy prototypes, half of the inputs zero, 24 samples a client; one epoch at 2^-5 from the initial model of seed 1.
 Instructions are those of one such training on an emulated board, counted by Unicorn. Steps and inferences a second are of
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import hashlib
+import itertools
 import json
 import statistics
 import time
@@ -19,14 +22,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from byzantiny.bodies.base import DeviceSpec
-from byzantiny.wire.auth import derive_keys
-from byzantiny.wire.codec import encode_offer
-from byzantiny.wire.events import RoundWork, UpdateReceived
-from byzantiny.wire.host import HostSession
-from byzantiny.wire.messages import Offer
 from byzantiny_firmware import library, sizes
-from byzantiny_firmware.unicorn import UnicornBody
+from byzantiny_firmware.images import source_sha256
+from byzantiny_firmware.inference_cost import inference_cost
+from byzantiny_firmware.measuring import instructions_per_step
+from byzantiny_firmware.network_tables import arena_bytes
 from byzantiny_models import datasets
 from byzantiny_models.inference import forward
 from byzantiny_models.networks import NETWORKS, Network, initial_model
@@ -48,6 +48,7 @@ def data(network: Network) -> tuple[np.ndarray, np.ndarray]:
 def native(network: Network, x: np.ndarray, y: np.ndarray) -> tuple[Callable[[], float], Callable[[], float]]:
     """Two runs: training steps a second, inferences a second."""
     lib, index, layout, n = library.load(), list(NETWORKS).index(network.name), network.layout, len(x)
+    base, base_bytes = network.base or None, len(network.base)
     start = layout.pack(initial_model(network, 1))
     blobs = [datasets.pack(own, labels, network.classes) for own, labels in zip(x, y, strict=True)]
     pointers = (ctypes.c_void_p * n)(*[ctypes.cast(blob, ctypes.c_void_p).value for blob in blobs])
@@ -61,7 +62,7 @@ def native(network: Network, x: np.ndarray, y: np.ndarray) -> tuple[Callable[[],
         models = np.frombuffer(bytearray(start * n), np.uint8)
         begin = time.process_time()
         steps = lib.byz_batch_train(
-            index, None, 0, models.ctypes.data, pointers, lengths, ids.ctypes.data, 1, 1, 1, LR_SHIFT, n, 0, n,
+            index, base, base_bytes, models.ctypes.data, pointers, lengths, ids.ctypes.data, 1, 1, 1, LR_SHIFT, n, 0, n,
             scratch.ctypes.data,
         )  # fmt: skip
         assert len(blobs) == n  # the blobs outlive the call
@@ -70,7 +71,7 @@ def native(network: Network, x: np.ndarray, y: np.ndarray) -> tuple[Callable[[],
     def infer() -> float:
         begin = time.process_time()
         lib.byz_batch_forward(
-            index, None, 0, model.ctypes.data, rows.ctypes.data, len(rows), network.features, outputs.ctypes.data,
+            index, base, base_bytes, model.ctypes.data, rows.ctypes.data, len(rows), network.features, outputs.ctypes.data,
             scratch.ctypes.data,
         )  # fmt: skip
         return len(rows) / (time.process_time() - begin)
@@ -96,59 +97,45 @@ def in_numpy(network: Network, x: np.ndarray, y: np.ndarray) -> tuple[Callable[[
     return train, infer
 
 
-def instructions(network: Network, core: str, x: np.ndarray, y: np.ndarray) -> float:
-    """Instructions per training step of one local training on an emulated board."""
-    secret, layout = bytes(32), network.layout
-    spec = DeviceSpec("dev-01", secret, datasets.pack(x, y, network.classes), network.name)
-    model = layout.pack(initial_model(network, 1))
-    offer = Offer(
-        1, 1, bytes(16), hashlib.sha256(model).digest(), layout.sha256, len(model), 0, 60_000, 1, LR_SHIFT,
-        layout.default_shifts(6),
-    )  # fmt: skip
-    session = HostSession(spec.client_id, derive_keys(secret), address=1, max_payload=240, rng=np.random.default_rng(0))
-    body = UnicornBody([spec], image=core)
-    try:
-        began = time.monotonic()
-        steps = [session.begin(RoundWork(1, encode_offer(offer), model), 0.0)]
-        while not any(isinstance(event, UpdateReceived) for step in steps for event in step.events):
-            now = time.monotonic() - began
-            sent = [(0, frame) for step in steps for frame in step.frames]
-            steps = [session.on_frame(frame, now) for _, frame in body.exchange(sent, int(1000 * now))]
-            steps += [] if steps else [session.on_time(now)]
-        return body.boards[0].stats().instructions_per_step
-    finally:
-        body.close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--network", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--scope", nargs="*", default=["all"])
     parser.add_argument("--cores", nargs="*", default=["m0", "m3", "m4f"])
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     rows = []
-    for name in options.network:
-        network = NETWORKS[name]
+    for name, scope in itertools.product(options.network, options.scope):
+        network = NETWORKS[name].scoped(scope, initial_model(NETWORKS[name], 1))
         x, y = data(network)
         runs = [*native(network, x, y), *in_numpy(network, x, y)]
         turns = [[run() for run in runs] for _ in range(options.repeats)]
         speeds = [statistics.median(column) for column in zip(*turns, strict=True)]
-        row = {"network": name, "parameters": network.layout.d, "model_bytes": network.layout.model_bytes}
+        row = {
+            "network": name,
+            "scope": scope,
+            "parameters": network.layout.d,
+            "model_bytes": network.layout.model_bytes,
+        }
+        row |= {"base_bytes": len(network.base), "arena": arena_bytes(network, 240, 0)}
         row |= dict(
             zip(("native_steps_s", "native_inferences_s", "numpy_steps_s", "numpy_inferences_s"), speeds, strict=True)
         )
         for core in options.cores:
             size = sizes.image_sizes(core, name)
             row |= {
-                f"{core}_instructions_per_step": instructions(network, core, x[0], y[0]),
+                f"{core}_instructions_per_step": instructions_per_step(network, core, x[0], y[0], LR_SHIFT),
+                f"{core}_instructions_per_inference": inference_cost(name, core, source_sha256()) or float("nan"),
                 f"{core}_flash": size.flash_bytes,
             }
             row |= {"static_ram": size.static_ram_bytes, "ram": size.ram_bytes, "most_samples": size.max_samples}
         rows.append(row)
         if not options.json:
             print(
-                "  ".join(f"{key}={value:,.0f}" if key != "network" else value for key, value in row.items()),
+                "  ".join(
+                    f"{key}={value:,.0f}" if isinstance(value, (int, float)) else value for key, value in row.items()
+                ),
                 flush=True,
             )
     if options.json:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from byzantiny.experiment import evaluating, rundir
 from byzantiny.experiment.config import Experiment, parse_experiment
@@ -19,6 +21,14 @@ from byzantiny.experiment.events import Event
 from byzantiny.records import Final
 from byzantiny.transport.brokers import find_mosquitto
 from byzantiny_models.evaluation import opened_interpreter
+
+# How long an example takes says how busy the machine is, and nothing about the code: speed is for benchmarks/.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
+
+# A shell that runs the suite in the background has it ignore Ctrl-C, and what the tests start would, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass

@@ -193,28 +193,46 @@ def build_images(out_dir: Path = BUILT, *, force: bool = False) -> list[Path]:
         if not scripts:
             continue
         sha256 = zigcc.sources_sha256(FIRMWARE, sources)
-        flags = (
-            *IMAGE_FLAGS,
-            f"-I{CORE}",
-            f"-I{BOARDS / board}",
-            f'-DBYZ_SOURCE_SHA256="{sha256}"',
-            "-T",
-            str(scripts[0]),
-        )
-        # An image's own source includes main.c, so that all images of a core share the objects of everything else.
-        images = BOARDS / board / "images"
-        main = BOARDS / board / "main.c"
-        common = [str(path) for path in sources if path.suffix == ".c" and path != main and path.parent != images]
         jobs = [
             zigcc.Job(
-                out_dir / image_name(board, core, network),
-                (*flags, "-target", CORES[core][0], f"-mcpu={CORES[core][1]}", *common, str(images / f"{network}.c")),
+                out_dir / image_name(board, core, network), _image_arguments(board, core, network, sources, sha256)
             )
             for core in cores
             for network in image_networks(board)
         ]
         outputs += _build(out_dir, f"image {board}", sha256, jobs, force=force)
     return outputs
+
+
+def _image_arguments(
+    board: str, core: str, network: str, sources: Sequence[Path], sha256: str, extra: Sequence[str] = ()
+) -> tuple[str, ...]:
+    script = next(path for path in sources if path.suffix == ".ld")
+    # An image's own source includes main.c, so that all images of a core share the objects of everything else.
+    images, main = BOARDS / board / "images", BOARDS / board / "main.c"
+    common = [str(path) for path in sources if path.suffix == ".c" and path != main and path.parent != images]
+    return (
+        *IMAGE_FLAGS, f"-I{CORE}", f"-I{BOARDS / board}", f'-DBYZ_SOURCE_SHA256="{sha256}"', "-T", str(script), *extra,
+        "-target", CORES[core][0], f"-mcpu={CORES[core][1]}", *common, str(images / f"{network}.c"),
+    )  # fmt: skip
+
+
+def build_measuring(out_dir: Path, board: str, core: str, network: str) -> tuple[Path, Path]:
+    """Build two images that do not train, for counting: one that runs an inference a sample, one that does nothing at all.
+
+    Raises:
+        zigcc.CompileError: no compiler, or a source that does not compile.
+    """
+    sources = image_sources(board)
+    sha256 = zigcc.sources_sha256(FIRMWARE, sources)
+    paths = (out_dir / f"inference_{core}.elf", out_dir / f"nothing_{core}.elf")
+    zigcc.run_jobs(
+        [
+            zigcc.Job(path, _image_arguments(board, core, network, sources, sha256, (f"-DBYZ_MEASURED={number}",)))
+            for path, number in zip(paths, (1, 0), strict=True)
+        ]
+    )
+    return paths
 
 
 def _build(out_dir: Path, section: str, sha256: str, jobs: Sequence[zigcc.Job], *, force: bool) -> list[Path]:

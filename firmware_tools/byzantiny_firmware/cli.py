@@ -102,6 +102,34 @@ def run(
             )
 
 
+@app.command()
+def measure(
+    network: Annotated[str | None, typer.Argument(help="One network; default: all, and the record is written.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count the instructions of an inference on every emulated core, on images built for it (a minute for all)."""
+    from byzantiny_firmware import measuring
+
+    if network is not None and network not in NETWORKS:
+        raise FirmwareError(f"there is no network {network!r}; there are {', '.join(NETWORKS)}")
+    if network is None:
+        found = measuring.measure_all()
+        measuring.write(found)
+        counts = found["instructions"]
+    else:
+        counts = {network: {core: measuring.inference_instructions(network, core) for core in CORES}}
+    if as_json:
+        _print_json({"instructions_per_inference": counts})
+        return
+    table = Table(title="instructions per inference (emulated)", title_justify="left")
+    table.add_column("network")
+    for core in CORES:
+        table.add_column(core, justify="right")
+    for name, by_core in counts.items():
+        table.add_row(name, *(f"{by_core[core]:,.0f}" for core in CORES))
+    Console().print(table)
+
+
 def _secret(text: str) -> bytes:
     try:
         return bytes.fromhex(text)

@@ -11,14 +11,20 @@ import msgspec
 
 from byzantiny.bodies.ports import Training
 from byzantiny.records import FirmwareInfo
-from byzantiny_firmware.images import compiler_of
+from byzantiny_firmware.images import CORES, DEFAULT_NETWORK, compiler_of, source_sha256
+from byzantiny_firmware.inference_cost import inference_cost
 from byzantiny_firmware.sizes import elf_sizes
 
 
-def image_info(path: Path, image: str) -> FirmwareInfo:
+def image_info(path: Path, image: str, network: str = DEFAULT_NETWORK) -> FirmwareInfo:
     """Describe an ELF file; read when the boards start, since it may be rebuilt while they run."""
     sizes = elf_sizes(path, image)
-    return msgspec.structs.replace(_info(path), flash_bytes=sizes.flash_bytes, ram_bytes=sizes.static_ram_bytes)
+    return msgspec.structs.replace(
+        _info(path),
+        flash_bytes=sizes.flash_bytes,
+        ram_bytes=sizes.static_ram_bytes,
+        instructions_per_inference=inference_cost(network, image, source_sha256()) if image in CORES else None,
+    )
 
 
 @functools.cache

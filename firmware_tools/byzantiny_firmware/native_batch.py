@@ -9,29 +9,29 @@ import numpy as np
 import numpy.typing as npt
 
 from byzantiny.bodies.base import DeviceSpec
+from byzantiny.bodies.batch import alike
 from byzantiny.wire.codec import encode_client_id
 from byzantiny.wire.messages import Offer
 from byzantiny_firmware import library
 from byzantiny_firmware.errors import FirmwareError
+from byzantiny_firmware.provision import TRAINER
 from byzantiny_models.networks import NETWORKS
 
 
 class NativeBatch:
-    """The clients of `specs`, all of one network without a base; what comes out is what their frames would carry.
+    """The clients of `specs`, all of one network and base; what comes out is what their frames would carry.
 
     Raises FirmwareError for networks that differ, or a call that the library refuses.
     """
 
     def __init__(self, specs: Sequence[DeviceSpec]) -> None:
         self._lib = library.load()
-        networks = {spec.network for spec in specs}
-        if len(networks) != 1 or any(spec.base for spec in specs):
-            raise FirmwareError(
-                f"a batch of networks {', '.join(sorted(networks))}, or with a base: one whole network is needed"
-            )
-        name = networks.pop()
-        self._layout, self._outputs = NETWORKS[name].layout, NETWORKS[name].outputs
-        self._index = list(NETWORKS).index(name)
+        network, trainer = alike(specs)
+        if trainer != TRAINER:
+            raise FirmwareError(f"a batch with trainer {trainer!r}; the C core has {TRAINER!r}: use body numpy")
+        self._layout, self._outputs = network.layout, network.outputs
+        self._index = list(NETWORKS).index(network.name)
+        self._which = (self._index, network.base or None, len(network.base))
         self._blobs = [spec.dataset for spec in specs]  # the addresses below are into these
         self._addresses = np.array(
             [ctypes.cast(ctypes.c_char_p(blob), ctypes.c_void_p).value for blob in self._blobs], np.uint64
@@ -55,7 +55,7 @@ class NativeBatch:
         codes = np.empty((n, self._layout.d), np.int8)
         before = np.frombuffer(bytearray(blob), np.uint8)
         status = self._lib.byz_batch_encode(
-            self._index, None, 0, before.ctypes.data, trained.ctypes.data, shifts.ctypes.data, offer.l2_bound,
+            *self._which, before.ctypes.data, trained.ctypes.data, shifts.ctypes.data, offer.l2_bound,
             ids.ctypes.data, offer.seed, offer.round_num, n, 0, n, codes.ctypes.data, self._scratch.ctypes.data,
         )  # fmt: skip
         _check(status)
@@ -66,7 +66,7 @@ class NativeBatch:
         rows, blob = np.ascontiguousarray(x), np.frombuffer(bytearray(self._layout.pack(model)), np.uint8)
         answers = np.empty((len(rows), self._outputs), np.int8)
         status = self._lib.byz_batch_forward(
-            self._index, None, 0, blob.ctypes.data, rows.ctypes.data, len(rows), rows.shape[1], answers.ctypes.data,
+            *self._which, blob.ctypes.data, rows.ctypes.data, len(rows), rows.shape[1], answers.ctypes.data,
             self._scratch.ctypes.data,
         )  # fmt: skip
         _check(status)
@@ -80,7 +80,7 @@ class NativeBatch:
         pointers = addresses.ctypes.data_as(ctypes.POINTER(ctypes.c_void_p))
         sizes = lengths.ctypes.data_as(ctypes.POINTER(ctypes.c_uint64))
         status = self._lib.byz_batch_train(
-            self._index, None, 0, models.ctypes.data, pointers, sizes, ids.ctypes.data, offer.seed,
+            *self._which, models.ctypes.data, pointers, sizes, ids.ctypes.data, offer.seed,
             offer.round_num, offer.epochs, offer.lr_shift, n, 0, n, self._scratch.ctypes.data,
         )  # fmt: skip
         _check(status)

@@ -18,6 +18,8 @@ from byzantiny_models.networks import NETWORKS, Network
 
 ADDRESS: Final = 0x0010_0000
 """Where the MPS2 image looks for it: SSRAM 1, above the 256 KB that stand for flash."""
+TRAINER: Final = "int8-sr"
+"""What the C core trains with."""
 REGION_BYTES: Final = 0x0030_0000
 MAGIC: Final = b"BYZP"
 VERSION: Final = 2
@@ -80,13 +82,17 @@ def provision(
 def network_of(spec: DeviceSpec) -> Network:
     """The network of a device, with its base.
 
-    Raises FirmwareError for a network that there is not, or a base of another one.
+    Raises FirmwareError for a network that there is not, a base of another one, or a trainer that is not the C core's.
 
     >>> network_of(DeviceSpec("dev-01", bytes(32), b"", network="cnn-8x8")).features
     64
     """
     if spec.network not in NETWORKS:
         raise FirmwareError(f"network {spec.network!r} of {spec.client_id} is not one of {', '.join(NETWORKS)}")
+    if spec.trainer != TRAINER:
+        raise FirmwareError(
+            f"{spec.client_id} trains with {spec.trainer!r}; the C core has {TRAINER!r}: use body numpy"
+        )
     try:
         return NETWORKS[spec.network].with_base(spec.base)
     except LayoutError as error:

@@ -92,7 +92,7 @@ class QemuBoard:
             raise FirmwareError(reason)
         kernel = image_path(image, spec.network)
         self.spec = spec
-        self.info = image_info(kernel, image)
+        self.info = image_info(kernel, image, spec.network)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the board is)
         with tempfile.NamedTemporaryFile(prefix="byzantiny-", suffix=".provision", delete=False) as file:
             most = elf_sizes(kernel, image, spec.network).samples_with(network_of(spec), spec.max_payload)

@@ -210,7 +210,7 @@ def start_board(
     arguments += ["--budget", str(budget)] if budget is not None else []
     arguments += [] if native_count else ["--count-in-python"]
     blob = provision(spec, max_payload=MAX_PAYLOAD, max_samples=sizes.samples_with(network_of(spec), spec.max_payload))
-    return BoardHandle(spec, image_info(path, image), arguments, blob)
+    return BoardHandle(spec, image_info(path, image, spec.network), arguments, blob)
 
 
 def firmware_of(boards: Sequence[BoardHandle]) -> list[FirmwareInfo]:

@@ -209,6 +209,8 @@ class ArmInfo(_Record, frozen=True, kw_only=True):
     """What the arm overrides beside its attack and its defence, as its table in the experiment has it."""
     target: str = ""
     """A target to print beside the measured figure, e.g. `>= 95 %`; empty: none."""
+    tensors: list[str] = []
+    """The tensors it trains, in layout order, where they are not the manifest's, which are the first arm's."""
 
 
 class FirmwareInfo(_Record, frozen=True, kw_only=True):
@@ -220,6 +222,8 @@ class FirmwareInfo(_Record, frozen=True, kw_only=True):
     flash_bytes: int | None = None
     ram_bytes: int | None = None
     instructions_per_step: float | None = None
+    instructions_per_inference: float | None = None
+    """Emulated, counted on an image that does nothing else; None unless counted on these sources."""
 
 
 class Manifest(_Record, frozen=True, kw_only=True):
@@ -246,7 +250,7 @@ class Manifest(_Record, frozen=True, kw_only=True):
     metric."""
     sources: list[dict[str, str | int]] = []
     """The user's files that the task was read from: name, file_bytes, sha256."""
-    training: dict[str, str | int | float]
+    training: dict[str, str | int | float | list[str]]
     grid: dict[str, bool | int] = {}
     evaluation: dict[str, Any] = {}
     """The first arm's table."""

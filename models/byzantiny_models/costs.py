@@ -36,8 +36,10 @@ def training_macs(network: Network) -> int:
     return sum(_macs(plan) * (1 + plan.backward + (plan.kernel is not None)) for plan in plans)
 
 
-def scratch_bytes(network: Network) -> int:
+def scratch_bytes(network: Network, *, output: int = 1, error: int = 2, total: int = 4) -> int:
     """Return what `byz_train_scratch_bytes` computes: sums, weights and patch of a convolution, errors, outputs.
+
+    Another trainer's outputs, errors and sums may have other sizes than those of INT8-SR, in bytes each.
 
     >>> from byzantiny_models.networks import NETWORKS
     >>> scratch_bytes(NETWORKS["mlp-64-32-10"])
@@ -54,7 +56,7 @@ def scratch_bytes(network: Network) -> int:
             weights, patch = max(weights, plan.rows * plan.fan_in), max(patch, plan.fan_in)
         trained = plan.backward or plan.kernel is not None or plan.bias is not None
         errors = max(errors, plan.outputs + below) if trained else errors
-    parts = (4 * sums, weights, patch, 2 * errors, sum(plan.outputs for plan in plans))
+    parts = (total * sums, weights, patch, error * errors, output * sum(plan.outputs for plan in plans))
     return sum(-(-part // 4) * 4 for part in parts)
 
 

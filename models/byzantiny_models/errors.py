@@ -25,3 +25,7 @@ class PartitionError(InvalidValueError):
 
 class MissingDependencyError(ModelsError, ImportError):
     """An optional package is needed here; the message names the extra that brings it."""
+
+
+class TrainerError(InvalidValueError):
+    """A network, a scope or a learning rate that a trainer does not train; the message names what it does."""

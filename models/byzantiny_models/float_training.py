@@ -1,7 +1,7 @@
 """The float32 control: plain SGD, batch 1, on the same architecture from the same initial integers.
 
-It answers what the integers cost, and is no product: nothing on a device or on the path of a round uses it. Its result
-depends on the BLAS's order of summation, so it is compared by accuracy, never by bits.
+It answers what the integers cost, and is no product: no device runs it. Its result depends on the BLAS's order of
+summation and on the processor's exponential, so it is compared by accuracy, and by bits on one machine alone.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def forward_float(network: Network, model: ArrayLike, x: ArrayLike) -> Floats:
     >>> forward_float(NETWORKS["mlp-64-32-10"], np.zeros(2410), np.zeros((2, 64), dtype=np.int8)).shape
     (2, 10)
     """
-    a = _inputs(network, x)
-    for layer in _layers(network, np.asarray(model, dtype=np.float32)):
+    a = scaled_inputs(network, x)
+    for layer in _layers(network, np.asarray(model, dtype=np.float32)[np.newaxis]):
         a = _forward(layer, a)
     return a
 
@@ -89,19 +89,60 @@ def train_float(
     (2410,)
     """
     flat = np.array(model, dtype=np.float32)
-    layers = _layers(network, flat)
-    inputs, labels = _inputs(network, x), np.asarray(y)
+    steps = FloatSteps(network, flat[np.newaxis], learning_rate)
+    inputs, labels = scaled_inputs(network, x), np.asarray(y)
     if labels.shape != (len(inputs),) or (labels.size and not 0 <= labels.min() <= labels.max() < network.classes):
         raise InvalidValueError(f"y of shape {labels.shape}: need {len(inputs)} labels in 0 .. {network.classes - 1}")
     for _ in range(epochs):
         for sample in rng.permutation(len(inputs)):
-            _step(network, layers, inputs[sample : sample + 1], int(labels[sample]), np.float32(learning_rate))
+            steps.step(inputs[sample : sample + 1], labels[sample : sample + 1])
     return flat
+
+
+class FloatSteps:
+    """Float models of a chunk of clients, `models` (n, d) float32, which `step` writes to."""
+
+    def __init__(self, network: Network, models: Floats, learning_rate: float) -> None:
+        self._layers = _layers(network, models)
+        self._rate = np.float32(learning_rate)
+        self._softmax = network.head == "softmax"
+
+    def step(self, x: Floats, y: NDArray[np.integer]) -> None:
+        """One sample for each of the first m clients: x (m, features) as reals, y (m,)."""
+        activations = [x]
+        for layer in self._layers:
+            activations.append(_forward(layer, activations[-1]))
+        error = _softmax_error(activations[-1], y) if self._softmax else activations[-1] - x
+        for layer, a, out in zip(reversed(self._layers), activations[-2::-1], activations[:0:-1], strict=True):
+            error = self._update(layer, error, a, out)
+            if not layer.plan.backward:  # everything below is frozen
+                break
+
+    def _update(self, layer: _Layer, error: Floats, a: Floats, out: Floats) -> Floats:
+        """Take the step of a layer; returns the error of the one below, through the weights before it."""
+        plan, m = layer.plan, len(a)
+        if plan.low == 0:
+            error = error * (out > 0)
+        by_position = error.reshape(m, 1 if plan.window is None else plan.window.positions, -1)
+        below = _error_below(layer, by_position) if plan.backward else error
+        if plan.kernel is not None:
+            seen = a[:, np.newaxis] if plan.window is None else gather(plan.window, a)
+            layer.kernel[:m] -= self._rate * (np.swapaxes(by_position, 1, 2) @ seen)
+        if plan.bias is not None:
+            layer.bias[:m] -= self._rate * by_position.sum(axis=1)
+        return below
+
+
+def _softmax_error(z: Floats, y: NDArray[np.integer]) -> Floats:
+    exps = np.exp(z - z.max(axis=1, keepdims=True))
+    error: Floats = exps / exps.sum(axis=1, keepdims=True)
+    error[np.arange(len(y)), y] -= np.float32(1)
+    return error
 
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """Kernel (rows, fan_in) and bias are views of the model where they are trained."""
+    """Kernels (n, rows, fan_in) and biases (n, rows) are views of the models where they are trained."""
 
     plan: LayerPlan
     kernel: Floats
@@ -109,69 +150,55 @@ class _Layer:
 
 
 def _forward(layer: _Layer, a: Floats) -> Floats:
-    plan = layer.plan
+    plan, m = layer.plan, len(a)
     seen = a[:, np.newaxis] if plan.window is None else gather(plan.window, a)
     if plan.kind == "pool" and plan.window is not None:
-        z = seen.reshape(len(a), plan.window.positions, plan.window.taps, -1).mean(axis=2, dtype=np.float32)
+        z = seen.reshape(m, plan.window.positions, plan.window.taps, -1).mean(axis=2, dtype=np.float32)
     else:
-        z = seen @ layer.kernel.T + layer.bias
-    out: Floats = z.reshape(len(a), -1)
+        kernel, bias = layer.kernel[:m], layer.bias[:m]  # of one model alone, for any number of samples
+        z = seen @ np.swapaxes(kernel, 1, 2) + bias[:, np.newaxis]
+    out: Floats = z.reshape(m, -1)
     return np.maximum(out, np.float32(0)) if plan.low == 0 else out
-
-
-def _step(network: Network, layers: list[_Layer], x: Floats, label: int, rate: np.float32) -> None:
-    activations = [x]
-    for layer in layers:
-        activations.append(_forward(layer, activations[-1]))
-    z = activations[-1]
-    if network.head == "softmax":
-        exps = np.exp(z - z.max())
-        error = exps / exps.sum()
-        error[0, label] -= np.float32(1)
-    else:
-        error = z - x
-    for i in reversed(range(len(layers))):
-        plan, a = layers[i].plan, activations[i]
-        if plan.low == 0:
-            error = error * (activations[i + 1] > 0)
-        by_position = error.reshape(1 if plan.window is None else plan.window.positions, -1)
-        below = _error_below(layers[i], by_position) if plan.backward else error
-        if plan.kernel is not None:
-            seen = a if plan.window is None else gather(plan.window, a[0])
-            np.subtract(layers[i].kernel, rate * (by_position.T @ seen), out=layers[i].kernel)
-        if plan.bias is not None:
-            np.subtract(layers[i].bias, rate * by_position.sum(axis=0), out=layers[i].bias)
-        error = below
 
 
 def _error_below(layer: _Layer, error: Floats) -> Floats:
     window = layer.plan.window
-    if window is None:
-        return error @ layer.kernel
-    if layer.plan.kind == "pool":
-        shares = np.repeat(error[:, np.newaxis] / np.float32(window.taps), window.taps, axis=1)
-        spread: Floats = scatter(window, shares.reshape(window.positions, -1))[np.newaxis]
+    if layer.plan.kind == "pool" and window is not None:
+        shares = np.repeat(error[:, :, np.newaxis] / np.float32(window.taps), window.taps, axis=2)
+        spread: Floats = scatter(window, shares.reshape(len(error), window.positions, -1))
         return spread
-    back: Floats = scatter(window, error @ layer.kernel)[np.newaxis]
+    products = error @ layer.kernel[: len(error)]
+    back: Floats = products[:, 0] if window is None else scatter(window, products)
     return back
 
 
-def _inputs(network: Network, x: ArrayLike) -> Floats:
+def scaled_inputs(network: Network, x: ArrayLike) -> Floats:
+    """Return the real values of inputs int8 Q6, float32 (N, features).
+
+    Raises:
+        InvalidValueError: no input of the network.
+
+    >>> from byzantiny_models.networks import NETWORKS
+    >>> scaled_inputs(NETWORKS["mlp-64-32-10"], np.full((1, 64), 32, dtype=np.int8))[0, :2].tolist()
+    [0.5, 0.5]
+    """
     scaled: Floats = check_inputs(network, x).astype(np.float32) * np.float32(2.0**-INPUT_FRAC)
     return scaled
 
 
-def _layers(network: Network, flat: Floats) -> list[_Layer]:
-    # Views of what is trained: training writes through them into the flat model.
-    if flat.shape != (network.layout.d,):
-        raise InvalidValueError(f"a model of shape {flat.shape}: {network.name} needs ({network.layout.d},)")
+def _layers(network: Network, models: Floats) -> list[_Layer]:
+    # Views of what is trained: training writes through them into the models (n, d).
+    n, d = models.shape
+    if d != network.layout.d:
+        raise InvalidValueError(f"a model of {d} parameters: {network.name} needs ({network.layout.d},)")
     whole = network.whole.layout
     fixed = to_float(whole, network.merge(np.zeros(network.layout.d, dtype=np.int32)))
     layers = []
     for plan in layer_plans(network):
-        kernel, bias = np.empty((0, 0), dtype=np.float32), np.empty(0, dtype=np.float32)
+        kernel, bias = np.empty((n, 0, 0), dtype=np.float32), np.empty((n, 0), dtype=np.float32)
         if plan.kind != "pool":
-            kernel = fixed[whole.slices[plan.tensor]] if plan.kernel is None else flat[plan.kernel]
-            bias = fixed[whole.slices[plan.tensor + 1]] if plan.bias is None else flat[plan.bias]
-        layers.append(_Layer(plan, kernel.reshape(plan.rows, plan.fan_in), bias))
+            frozen = (fixed[whole.slices[plan.tensor]], fixed[whole.slices[plan.tensor + 1]])
+            kernel = np.broadcast_to(frozen[0], (n, len(frozen[0]))) if plan.kernel is None else models[:, plan.kernel]
+            bias = np.broadcast_to(frozen[1], (n, len(frozen[1]))) if plan.bias is None else models[:, plan.bias]
+        layers.append(_Layer(plan, kernel.reshape(n, plan.rows, plan.fan_in), bias))
     return layers

@@ -86,6 +86,30 @@ def stochastic_shift(v: ArrayLike, s: int, noise: ArrayLike) -> Ints:
     return low
 
 
+def stochastic_shift_wide(v: ArrayLike, s: int, noise: ArrayLike) -> Ints:
+    """Return SR(v, s) for s up to 24, in 32 bits: `v * 2^-s` rounded down or up at random with the right mean.
+
+    For s > 16 in two steps with the two parts of one number, `SR(v, s) = ((v + low) >> 8 + high) >> (s - 8)`, where
+    `high = noise >> (40 - s)` and `low = (noise >> (32 - s)) & 255`: the same as `(v + (noise >> (32 - s))) >> s` in wider
+    integers, and no sum grows by more than 2^16. v is int32, its magnitude at most 2^31 - 2^17.
+
+    Raises:
+        InvalidValueError: s > 24.
+
+    >>> stochastic_shift_wide(np.array([1 << 19, -5], dtype=np.int32), 20, np.array([0x80000000, 0], dtype=np.uint32)).tolist()
+    [1, -1]
+    """
+    if s <= MAX_STOCHASTIC_SHIFT:
+        return stochastic_shift(v, s, noise)
+    if s > MAX_STOCHASTIC_SHIFT + 8:
+        raise InvalidValueError(f"s {s} is above {MAX_STOCHASTIC_SHIFT + 8}; choose a smaller shift")
+    v, noise = np.asarray(v), np.asarray(noise, dtype=np.uint32)
+    low = ((noise >> np.uint32(32 - s)) & np.uint32(255)).astype(v.dtype)
+    high = (noise >> np.uint32(40 - s)).astype(v.dtype)
+    wide: Ints = (((v + low) >> 8) + high) >> (s - 8)
+    return wide
+
+
 def derive_weights(w16: ArrayLike) -> NDArray[np.int32]:
     """Return the int8 weights Q6 of int16 masters Q14: `w8 = min(127, (w16 + 128) >> 8)`, as int32.
 

@@ -5,6 +5,8 @@ A layer works on the first m clients of a chunk, those that still have samples; 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +21,20 @@ from byzantiny_models.rng import draw
 from byzantiny_models.windows import average_pool, gather, scatter, spread_error
 
 Noise = NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """How the weights of a trained kernel are kept: format, saturation, the int8 weights of them, the rounding of a step."""
+
+    frac: int
+    limit: int
+    derive: Callable[[Int32s], Int32s]
+    rounded: Callable[[Int32s, int, Noise], Int32s]
+
+
+MASTERS = WeightFormat(MASTER_FRAC, LIMITS["int16"], derive_weights, stochastic_shift)
+"""int16 masters, Q14: INT8-SR."""
 
 
 class LayerState(Protocol):
@@ -37,14 +53,13 @@ class LayerState(Protocol):
         ...
 
 
-def make_layer(network: Network, plan: LayerPlan, models: Int32s, lr_shift: int, grain: int = 0) -> LayerState:
-    """Return the state of a layer over the models (n, d) of n clients, which training writes to.
-
-    Weights move in multiples of 2^grain of a master: 0, or 8 for weights that are int8 and nothing more.
-    """
+def make_layer(
+    network: Network, plan: LayerPlan, models: Int32s, lr_shift: int, weights: WeightFormat = MASTERS
+) -> LayerState:
+    """Return the state of a layer over the models (n, d) of n clients, which training writes to."""
     if plan.kind == "pool":
         return _Pool(plan)
-    return (_Dense if plan.window is None else _Conv)(network, plan, models, lr_shift, grain)
+    return (_Dense if plan.window is None else _Conv)(network, plan, models, lr_shift, weights)
 
 
 class _Pool:
@@ -64,32 +79,22 @@ class _Pool:
 
 
 class _Weighted:
-    def __init__(self, network: Network, plan: LayerPlan, models: Int32s, lr_shift: int, grain: int) -> None:
-        self.plan, n = plan, len(models)
-        self.grain = grain
+    def __init__(self, network: Network, plan: LayerPlan, models: Int32s, lr_shift: int, weights: WeightFormat) -> None:
+        self.plan, self.format, n = plan, weights, len(models)
         self.masters = None if plan.kernel is None else models[:, plan.kernel].reshape(n, plan.rows, plan.fan_in)
         self.biases = None if plan.bias is None else models[:, plan.bias]
         if self.masters is None:
             w8 = network.frozen_tensor(plan.tensor).reshape(plan.rows, plan.fan_in)
             self.weights: Floats = np.broadcast_to(w8.astype(plan.dtype), (n, plan.rows, plan.fan_in))
         else:
-            self.weights = derive_weights(self.masters).astype(plan.dtype)
-        self.weight_shift = plan.error_frac + plan.input_frac + lr_shift - MASTER_FRAC
+            self.weights = weights.derive(self.masters).astype(plan.dtype)
+        self.weight_shift = plan.error_frac + plan.input_frac + lr_shift - weights.frac
         self.bias_shift = plan.error_frac + lr_shift - plan.bias_frac
         frozen_bias = np.broadcast_to(network.frozen_tensor(plan.tensor + 1), (n, plan.rows))
         self.current_biases = frozen_bias if self.biases is None else self.biases
 
     def forward(self, x: Int32s) -> Int32s:
         return forward_layer(self.plan, self.weights[: len(x)], self.current_biases[: len(x)], x)
-
-    def moved(self, gradient: Int32s, noise: Noise) -> Int32s:
-        """Return a gradient as a step of the masters, rounded once: at 2^grain of a master."""
-        if not self.grain:
-            return stochastic_shift(gradient, self.weight_shift, noise).astype(np.int32)
-        # The noise has up to 24 bits here, which int32 does not hold beside a gradient.
-        shift = self.weight_shift + self.grain
-        low = (noise >> np.uint32(32 - shift)).astype(np.int64)
-        return np.asarray(((gradient.astype(np.int64) + low) >> shift) << self.grain, dtype=np.int32)
 
     def _scaled(self, total: Floats, x: Int32s) -> Int32s:
         shift = WEIGHT_FRAC + self.plan.error_frac - HIDDEN_ERROR_FRAC
@@ -113,10 +118,10 @@ class _Dense(_Weighted):
             offsets = (plan.kernel.start + rows * plan.fan_in).astype(np.uint32)[:, np.newaxis]
             noise = draw(offsets + np.arange(plan.fan_in, dtype=np.uint32), a[:, np.newaxis], b[:, np.newaxis])
             moved = self.masters[clients, rows]
-            moved -= self.moved(e[:, np.newaxis] * x[clients], noise)
-            moved = saturate(moved, LIMITS["int16"])
+            moved -= self.format.rounded(e[:, np.newaxis] * x[clients], self.weight_shift, noise)
+            moved = saturate(moved, self.format.limit)
             self.masters[clients, rows] = moved
-            self.weights[clients, rows] = derive_weights(moved)
+            self.weights[clients, rows] = self.format.derive(moved)
         if self.biases is not None and plan.bias is not None:
             change = stochastic_shift(e, self.bias_shift, draw(plan.bias.start + rows, a, b))
             self.biases[clients, rows] = saturate(self.biases[clients, rows] - change, LIMITS["int32"])
@@ -137,9 +142,9 @@ class _Conv(_Weighted):
             seen = gather(plan.window, x).astype(np.float64)
             gradient = np.matmul(np.swapaxes(e, 1, 2).astype(np.float64), seen).astype(np.int32).reshape(m, -1)
             noise = draw(np.arange(plan.kernel.start, plan.kernel.stop, dtype=np.uint32), a, b)
-            step = self.moved(gradient, noise).reshape(m, plan.rows, plan.fan_in)
-            self.masters[:m] = saturate(self.masters[:m] - step, LIMITS["int16"])
-            self.weights[:m] = derive_weights(self.masters[:m])
+            step = self.format.rounded(gradient, self.weight_shift, noise).reshape(m, plan.rows, plan.fan_in)
+            self.masters[:m] = saturate(self.masters[:m] - step, self.format.limit)
+            self.weights[:m] = self.format.derive(self.masters[:m])
         if self.biases is not None and plan.bias is not None:
             noise = draw(np.arange(plan.bias.start, plan.bias.stop, dtype=np.uint32), a, b)
             step = stochastic_shift(e.sum(axis=1, dtype=np.int32), self.bias_shift, noise)

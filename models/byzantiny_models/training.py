@@ -22,45 +22,24 @@ Overflow (plans.py has the sums of products; tests/models go to the limits):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from byzantiny_models.encoding import encode
-from byzantiny_models.errors import InvalidValueError
-from byzantiny_models.inference import Int32s, accuracy, check_inputs, forward
-from byzantiny_models.layouts import WEIGHT_FRAC
+from byzantiny_models.inference import Int32s, accuracy, forward
+from byzantiny_models.local_training import LR_SHIFTS, train_clients
 from byzantiny_models.networks import Network
-from byzantiny_models.plans import ERROR_FRAC, HIDDEN_ERROR_FRAC, layer_plans
-from byzantiny_models.quantization import EXP_LUT, rounding_shift, saturate
-from byzantiny_models.rng import MAX_SAMPLES, Key, draw, sample_order
-from byzantiny_models.steps import make_layer, masked
+from byzantiny_models.plans import layer_plans
+from byzantiny_models.quantization import EXP_LUT, saturate
+from byzantiny_models.rng import Key
+from byzantiny_models.steps import MASTERS, LayerState, Noise, WeightFormat, make_layer
 
-__all__ = ["LR_SHIFTS", "accuracy", "encode", "forward", "output_error", "train", "train_many"]
+__all__ = ["LR_SHIFTS", "IntegerSteps", "accuracy", "encode", "forward", "output_error", "train", "train_many"]
 
-
-@dataclass(frozen=True, eq=False)
-class Variant:
-    """What a trainer does otherwise than INT8-SR.
-
-    `grain`: bits of a master's step that are not kept. `feedback`: by layer that computes something, int8 Q6 (outputs of the
-    network, inputs of the next layer), instead of the weights' transpose.
-    """
-
-    grain: int = 0
-    feedback: tuple[NDArray[np.int8], ...] = ()
-
-
-PLAIN = Variant()
-"""INT8-SR itself."""
-
-LR_SHIFTS = range(4, 15)
-"""Learning rates 2^-k: below 4 training is unstable, above 14 the weights' shift k + 2 passes 16."""
-
-# Clients trained side by side: enough to hide NumPy's cost per call, few enough for their weights to stay in the cache.
-_CHUNK = 128
+Feedback = Callable[[int, Int32s, Int32s], Int32s]
+"""(layer, error of the outputs, inputs of the layer) -> the error of those inputs; None in its place is backpropagation."""
 
 
 def output_error(z: NDArray[np.integer], y: NDArray[np.integer]) -> Int32s:
@@ -136,11 +115,10 @@ def train_many(
     keys_train: Sequence[Key],
     epochs: int,
     lr_shift: int,
-    variant: Variant = PLAIN,
 ) -> Int32s:
     """Return what `train` returns for each of n clients, int32 (n, d); clients may have different sample counts.
 
-    `models` is (d,), one start for all, or (n, d). `variant`: what a trainer that is not INT8-SR does otherwise.
+    `models` is (d,), one start for all, or (n, d).
 
     Raises:
         InvalidValueError: as `train`, and sequences of different lengths.
@@ -152,110 +130,47 @@ def train_many(
     >>> train_many(network, initial_model(network, 1), xs, ys, [(1, 2)] * 2, [(3, 4)] * 2, epochs=1, lr_shift=5).shape
     (2, 2410)
     """
-    n = len(xs)
-    if not n == len(ys) == len(keys_order) == len(keys_train):
-        raise InvalidValueError(
-            f"{n} x, {len(ys)} y, {len(keys_order)} and {len(keys_train)} keys: need one per client; complete the lists"
-        )
-    if lr_shift not in LR_SHIFTS or not 0 <= epochs <= 255:
-        raise InvalidValueError(
-            f"lr_shift {lr_shift}, epochs {epochs}: the limits are {LR_SHIFTS[0]} .. {LR_SHIFTS[-1]} and 0 .. 255"
-        )
-    starts = np.asarray(models)
-    starts = np.broadcast_to(starts, (n, network.layout.d)) if starts.ndim == 1 else starts
-    if len(starts) != n:
-        raise InvalidValueError(f"{len(starts)} models for {n} clients; give one, or one per client")
-    trained = np.array([network.layout.check(s) for s in starts], dtype=np.int32).reshape(n, network.layout.d)
-    data = [_samples(network, x, y) for x, y in zip(xs, ys, strict=True)]
-    # Longest first: the clients still at work at a step are then the first ones of a chunk.
-    by_work = sorted(range(n), key=lambda c: -len(data[c][1]))
-    for first in range(0, n, _CHUNK):
-        chosen = by_work[first : first + _CHUNK]
-        trained[chosen] = _train_chunk(
-            network,
-            trained[chosen],
-            [data[c] for c in chosen],
-            [keys_order[c] for c in chosen],
-            [keys_train[c] for c in chosen],
-            epochs,
-            lr_shift,
-            variant,
-        )
-    return trained
+    return train_clients(IntegerSteps, network, models, xs, ys, keys_order, keys_train, epochs, lr_shift)
 
 
-def _train_chunk(
-    network: Network,
-    models: Int32s,
-    data: list[tuple[Int32s, Int32s]],
-    keys_order: list[Key],
-    keys_train: list[Key],
-    epochs: int,
-    lr_shift: int,
-    variant: Variant,
-) -> Int32s:
-    counts = np.array([len(y) for _, y in data])
-    x, y = np.concatenate([x for x, _ in data]), np.concatenate([y for _, y in data])
-    steps = int(counts[0]) * epochs
-    visits = np.zeros((steps, len(data)), dtype=np.int64)
-    for c, (n, base, key) in enumerate(zip(counts, np.cumsum(counts) - counts, keys_order, strict=True)):
-        for epoch in range(epochs):
-            visits[epoch * n : (epoch + 1) * n, c] = base + sample_order(int(n), epoch, *key)
-    k0, k1 = np.array(keys_train, dtype=np.uint32).T
-    when = np.arange(steps, dtype=np.uint32)[:, np.newaxis]
-    noise_a, noise_b = draw(when, k0, k1), draw(when, k1, k0)
-    state = _State(network, models, lr_shift, variant)
-    active = np.searchsorted(-counts * epochs, -np.arange(steps), side="left")
-    for t in range(steps):
-        m = int(active[t])
-        state.step(x[visits[t, :m]], y[visits[t, :m]], noise_a[t, :m], noise_b[t, :m])
-    return models
+class IntegerSteps:
+    """The layers of a chunk of clients, trained in integers; `models` (n, d) is written to.
 
+    `weights` says how a kernel is kept, `feedback` how the error of a hidden layer comes about.
+    """
 
-class _State:
-    """The layers of a chunk of clients."""
+    def __init__(
+        self,
+        network: Network,
+        models: Int32s,
+        lr_shift: int,
+        weights: WeightFormat = MASTERS,
+        feedback: Feedback | None = None,
+    ) -> None:
+        self.plans = layer_plans(network)
+        self.layers: list[LayerState] = [make_layer(network, plan, models, lr_shift, weights) for plan in self.plans]
+        self._models = models
+        self._feedback = feedback
+        self._reconstructs = network.head == "squared-error"
+        self._lowest = next(i for i, plan in enumerate(self.plans) if plan.kernel is not None or plan.bias is not None)
 
-    def __init__(self, network: Network, models: Int32s, lr_shift: int, variant: Variant) -> None:
-        plans = layer_plans(network)
-        self.layers = [make_layer(network, plan, models, lr_shift, variant.grain) for plan in plans]
-        self.feedback = variant.feedback
-        self.plans = plans
-        self.reconstructs = network.head == "squared-error"
-        self.lowest = next(i for i, plan in enumerate(plans) if plan.kernel is not None or plan.bias is not None)
-
-    def step(self, x: Int32s, y: Int32s, a: NDArray[np.uint32], b: NDArray[np.uint32]) -> None:
+    def step(self, x: Int32s, y: Int32s, a: Noise, b: Noise) -> None:
         """One sample for each of the first m clients."""
         inputs = [x]
         for layer in self.layers:
             inputs.append(layer.forward(inputs[-1]))
-        error = squared_error(inputs[-1], x) if self.reconstructs else output_error(inputs[-1], y)
-        outermost = error
-        for i in range(len(self.layers) - 1, self.lowest - 1, -1):
-            layer = self.layers[i]
-            below = error
-            if i > self.lowest:  # with the weights before the update
-                below = (
-                    layer.backward(error, inputs[i]) if not self.feedback else self._fed_back(i, outermost, inputs[i])
-                )
-            layer.update(error, inputs[i], a, b)
+        top = squared_error(inputs[-1], x) if self._reconstructs else output_error(inputs[-1], y)
+        error = top
+        for i in range(len(self.layers) - 1, self._lowest - 1, -1):
+            below = self._below(i, top, error, inputs[i]) if i > self._lowest else error
+            self.layers[i].update(error, inputs[i], a, b)
             error = below
 
-    def _fed_back(self, i: int, outermost: Int32s, x: Int32s) -> Int32s:
-        """The error of the layer below layer i, straight from the outputs through its fixed matrix."""
-        plan = self.plans[i]
-        total = outermost @ self.feedback[i - 1].astype(np.int32)
-        return masked(plan, rounding_shift(total, WEIGHT_FRAC + ERROR_FRAC - HIDDEN_ERROR_FRAC), x)
+    def _below(self, i: int, top: Int32s, error: Int32s, x: Int32s) -> Int32s:
+        if self._feedback is not None:
+            return self._feedback(i, top, x)
+        return self.layers[i].backward(error, x)  # with the weights before the update
 
-
-def _samples(network: Network, x: ArrayLike, y: ArrayLike) -> tuple[Int32s, Int32s]:
-    inputs, labels = check_inputs(network, x), np.asarray(y)
-    if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu" or len(labels) > MAX_SAMPLES:
-        raise InvalidValueError(
-            f"y of shape {labels.shape}, type {labels.dtype} for {len(inputs)} samples: "
-            f"need one integer each, at most {MAX_SAMPLES}; split the client"
-        )
-    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < network.classes:
-        raise InvalidValueError(
-            f"labels {labels.min()} .. {labels.max()}: {network.name} has classes 0 .. {network.classes - 1}; relabel"
-        )
-    return inputs, labels.astype(np.int32)
+    def result(self, a: Noise, b: Noise) -> Int32s:  # noqa: ARG002 - what is trained is the model already
+        """Return the models."""
+        return self._models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -59,6 +60,18 @@ def test_alie_is_byzpy_s_with_its_z_and_its_deviation():
 def test_z_is_the_papers(n, f, z):
     """s = floor(n/2 + 1) - f, z = PHI^-1((n - f - s) / (n - f))."""
     assert round(z_max(n, f), 5) == z
+
+
+@pytest.mark.parametrize(("n", "f"), [(50, 24), (50, 12), (20, 4)])
+def test_z_is_a_quantile_and_the_deviation_no_root_of_itself(n, f):
+    """FLANDERS takes PHI for PHI^-1, so that z is above .5 whatever n and f, and the root of a deviation for a deviation."""
+    share = (n - f - (n // 2 + 1 - f)) / (n - f)
+    z = z_max(n, f)
+    assert math.isclose(math.erfc(-z / math.sqrt(2)) / 2, share, rel_tol=1e-12), "PHI(z) is the share, by erfc"
+    theirs = NormalDist().cdf(share)
+    assert abs(theirs - z) > 0.2
+    rows = craft(ALIE(z=1.0, ddof=0), context(honest=np.array([[0, 0], [8, 18]])))
+    assert rows[0].tolist() == [8.0, 18.0], "4 + 4 and 9 + 9, not 4 + 2 and 9 + 3"
 
 
 @pytest.mark.parametrize(("n", "f"), [(10, 2), (4, 1), (3, 1), (2, 1)])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from byzantiny.aggregators import Krum, Median, TrimmedMean
+from byzantiny.aggregators import Bulyan, Krum, Median, TrimmedMean
 from byzantiny.attacks import (
     AGRTailored,
     AttackContext,
@@ -23,7 +28,7 @@ from byzantiny.attacks import (
 )
 from byzantiny.attacks.search import maximise
 from byzantiny.attacks.untargeted.fang_trimmed import beyond
-from byzantiny.updates import quantize_rows
+from byzantiny.updates import UpdateBatch, quantize_rows
 
 X3 = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
 HONEST = np.array(
@@ -105,6 +110,24 @@ def test_the_integer_row_keeps_the_radius_that_the_rounded_real_one_may_break(at
     assert broken, "if rounding never broke it, there would be nothing to search for"
 
 
+@given(
+    hnp.arrays(np.int8, st.tuples(st.integers(2, 6), st.integers(1, 8)), elements=st.integers(-127, 127)),
+    st.sampled_from([MinMax, MinSum]),
+    st.sampled_from(["unit", "sign", "std"]),
+)
+def test_whatever_the_honest_send_the_codes_that_leave_keep_the_radius(honest, attack, direction):
+    """The two constraints in plain integers, not by the attack's own measure; rows that leave no room warn, and keep it as well."""
+    seen = context(honest=honest, n=len(honest) + 1, f=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AttackWarning)
+        row = craft(attack(direction=direction), seen)
+    codes = quantize_rows(row)[0].astype(int)
+    assert np.array_equal(codes, row[0])
+    squared = ((codes - honest.astype(int)) ** 2).sum(axis=1)
+    pairs = ((honest[:, None].astype(int) - honest[None].astype(int)) ** 2).sum(axis=2)
+    assert squared.max() <= pairs.max() if attack is MinMax else squared.sum() <= pairs.sum(axis=1).max()
+
+
 def test_fang_s_intervals_are_blades_():
     """Blades test_adaptive_attack: lower [3, -1, 1/3, -3], upper [9, -1/3, 1, -1]; its numbers are those of a factor of 3."""
     updates = np.array([[-4, -7, 1, 3], [-1, -4, 2, -1], [0.1, -2, 3, 3], [3, -1, 4, 3]])
@@ -139,8 +162,6 @@ def test_fang_makes_krum_pick_an_attacker_and_one_step_more_would_not():
 
 
 def picked(codes, f):
-    from byzantiny.updates import UpdateBatch
-
     aggregate, _ = Krum(f=f).apply(UpdateBatch.from_rows(codes), None, rng=np.random.default_rng(0))
     return int(np.flatnonzero(aggregate.diagnostics.kept)[0])
 
@@ -159,15 +180,59 @@ def test_the_line_search_does_at_least_the_harm_of_byzfl_s():
     assert np.allclose(-0.687194767 * mean, [-2.74877907, -3.43597384, -4.1231686], atol=1e-6)
     assert np.allclose(mean + 2.97328372 * std, [12.91985116, 13.91985116, 14.91985116], atol=1e-6)
     for along, theirs in ((lambda t: -t * mean, 0.687194767), (lambda t: mean + t * std, 2.97328372)):
+        search = byzfl_search(lambda t, along=along: defence(along(t)))
+        assert np.isclose(search, theirs, rtol=1e-8, atol=0), "what stands for ByzFL's search below is ByzFL's"
         ours = maximise(lambda t, along=along: defence(along(t)))
         assert defence(along(ours)) >= defence(along(theirs))
+
+
+@pytest.mark.parametrize("rule", [Krum(f=3), Bulyan(f=3)], ids=lambda rule: rule.name)
+def test_the_search_is_not_caught_on_the_plateau_where_a_rule_picks_an_honest_row(rule):
+    """Against a scan of 120 factors. ByzFL's schedule, written down here, ends on the plateau."""
+    rng = np.random.default_rng(1)
+    ours, theirs = [], []
+    for _ in range(12):
+        middle = rng.normal(0, rng.uniform(1, 12), 40)
+        honest = np.rint(middle + rng.normal(0, rng.uniform(1, 12), (12, 40)))
+        mean, std = honest.mean(axis=0), honest.std(axis=0, ddof=1)
+
+        def harm(z, honest=honest, mean=mean, std=std):
+            codes = quantize_rows(np.vstack([honest, np.tile(mean + z * std, (3, 1))]))
+            aggregate, _ = rule.apply(UpdateBatch.from_rows(codes), None, rng=np.random.default_rng(0))
+            return float(np.linalg.norm(aggregate.values - mean))
+
+        reachable = max(harm(z) for z in [*np.linspace(0, 4, 81), *np.linspace(4, 80, 39)])
+        ours.append(harm(maximise(harm)) / reachable)
+        theirs.append(harm(byzfl_search(harm)) / reachable)
+    assert np.mean(ours) > 0.95
+    assert np.mean(theirs) < 0.75
+
+
+def byzfl_search(value):
+    """20 evaluations, first step 10, doubled while it helps, then times .8 each; always upwards from the best."""
+    best, most, step, growing = 0.0, value(0.0), 10.0, True
+    for _ in range(19):
+        found = value(best + step)
+        better = found > most
+        if better:
+            best, most = best + step, found
+        growing = growing and better
+        step *= 2 if growing else 0.8
+    return best
+
+
+def test_a_search_evaluates_as_often_as_it_was_told():
+    for evaluations in (1, 2, 5, 9, 10, 32):
+        for shape in (lambda x: -abs(x - 3), lambda x: x, lambda x: 0.0, lambda x: -x):
+            looks = []
+            maximise(lambda x, shape=shape, looks=looks: looks.append(x) or shape(x), evaluations)
+            assert len(looks) == evaluations
+            assert min(looks) == 0
 
 
 @pytest.mark.parametrize("attack", [OptimalALIE(), OptimalIPM(), AGRTailored()])
 @pytest.mark.parametrize("rule", [Median(), TrimmedMean(f=2), Krum(f=2)], ids=lambda rule: rule.name)
 def test_an_attack_with_the_defence_in_the_loop_harms_more_than_the_mean_would(attack, rule):
-    from byzantiny.updates import UpdateBatch
-
     rng = np.random.default_rng(1)
     honest = np.rint(6 + rng.normal(0, 10, (7, 60)))
     rows = craft(attack, context(honest=honest, n=9, f=2, defence=rule), defence_known=True)

@@ -1,4 +1,4 @@
-"""Targeted updates on digits, on the float wire: the literature's effects with wide margins, and the peers' defects."""
+"""Attacks on digits, on the float wire: the literature's effects with wide margins, and the peers' defects of targeted ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from byzantiny.aggregators import Krum
 from byzantiny.attacks import (
+    IPM,
+    MPAF,
     AlternatingMinimisation,
     AttackContext,
     AttackError,
@@ -23,6 +26,7 @@ from byzantiny.attacks import (
 from byzantiny.attacks.local import Workshop
 from byzantiny.attacks.quantized.dormant_backdoor import requantized
 from byzantiny.attacks.targeted.split_update import shared_out
+from byzantiny.updates import UpdateBatch
 from byzantiny_models.float_gradients import outputs, scaled_inputs
 from byzantiny_models.inference import forward
 from byzantiny_models.networks import initial_model
@@ -87,6 +91,40 @@ def test_one_round_plants_the_backdoor_under_fedavg_on_the_float_wire(attack):
     found, task = measured(attack, after(craft(attack, seen), seen))
     assert found > 0.8
     assert task > 0.7
+
+
+def test_boosting_alone_is_caught_by_norm_clipping():
+    """Sun et al., arXiv 1911.07963: every row cut to the median honest length, by its definition, then the mean."""
+    attack = ModelReplacement()
+    seen = context(attack)
+    rows = np.concatenate([craft(attack, seen), UPDATES[F:]])
+    lengths = np.linalg.norm(rows * seen.scale, axis=1)
+    limit = np.median(lengths[F:])
+    assert lengths[:F].min() > 5 * lengths[F:].max()
+    clipped = rows * np.minimum(1.0, limit / lengths)[:, None]
+    shop = Workshop.of(seen, "test")
+    found, task = measured(attack, shop.start + shop.to_real(clipped.mean(axis=0)))
+    assert found < 0.4
+    assert task > 0.85
+
+
+def test_mpaf_drags_fedavg_down_in_one_round():
+    seen = context()
+    honest, pulled = (measured(MultiParty(), after(rows, seen))[1] for rows in (UPDATES[:F], craft(MPAF(), seen)))
+    assert honest > 0.85
+    assert pulled < 0.4
+
+
+@pytest.mark.parametrize(("epsilon", "fooled"), [(0.1, True), (5.0, False)])
+def test_krum_picks_an_inner_product_attacker_that_stays_near(epsilon, fooled):
+    """Xie, Koyejo, Gupta, UAI 2019: a small epsilon sits between rows that differ from each other more than from 0."""
+    seen = context()
+    rows = np.concatenate([UPDATES[F:], craft(IPM(epsilon=epsilon), seen)])
+    batch = UpdateBatch.from_rows(rows, layout=NETWORK.layout, shifts=SHIFTS)
+    aggregate, _ = Krum(f=F).apply(batch, None, rng=np.random.default_rng(0))
+    assert bool(aggregate.diagnostics.kept[N - F :].any()) is fooled
+    if fooled:
+        assert aggregate.values @ UPDATES[F:].mean(axis=0) < 0, "against the honest mean"
 
 
 def test_the_boost_is_n_over_the_attackers_so_that_the_mean_is_the_trained_model():

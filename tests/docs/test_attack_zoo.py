@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from byzantiny.attacks import ATTACKS
+from byzantiny.cli.listing import card, facts
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "attack-zoo.md"
 FAMILIES = ("data", "untargeted", "targeted", "quantized")
@@ -18,8 +19,8 @@ def family(attack):
 
 def table(name):
     rows = [
-        "| name | formula | knowledge | needs | aims at | access | ATLAS | NIST |",
-        "|---|---|---|---|---|---|---|---|",
+        "| name | formula | parameters | knowledge | needs | aims at | access | ATLAS | NIST |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for attack in ATTACKS.values():
         if family(attack) == name:
@@ -27,6 +28,7 @@ def table(name):
             cells = [
                 f"`{info.name}`",
                 info.formula.replace("|", r"\|"),
+                facts(card(attack)).get("parameters", ""),
                 info.knowledge,
                 ", ".join(info.needs),
                 info.aims_at,

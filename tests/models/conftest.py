@@ -23,3 +23,12 @@ def layered() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def pure_niti() -> ModuleType:
+    """NITI in plain Python (pure_niti.py)."""
+    spec = importlib.util.spec_from_file_location("pure_niti", pathlib.Path(__file__).parent / "pure_niti.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

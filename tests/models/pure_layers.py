@@ -3,7 +3,9 @@
 Convolutions are loops over positions and taps that push (no gather tables), dictionaries instead of arrays; every sum is
 checked against int32. A network is (layers, head): layers are ("dense", inputs, outputs, activation),
 ("conv", (h, w, c), filters, (kh, kw), (sh, sw), padding, activation), ("pool", (h, w, c), (ph, pw)). A model is a list of
-(kernel, bias), one a weighted layer, each either {"master": [...]} (trained) or {"frozen": [...]} (int8 weights, biases).
+(kernel, bias), one a weighted layer, each {"master": [...]} (trained), {"frozen": [...]} (int8 weights, biases) or {"int8":
+[...]} (int8 weights that are trained without a master). With `feedback`, a matrix (inputs, outputs of the network) a layer
+of dense ones, errors go down by direct feedback alignment instead of backpropagation.
 """
 
 import importlib.util
@@ -81,7 +83,8 @@ def half_away(value):
 
 
 def weights(tensor):
-    return tensor["frozen"] if "frozen" in tensor else [min(127, (v + 128) >> 8) for v in tensor["master"]]
+    held = tensor.get("frozen", tensor.get("int8"))
+    return [min(127, (v + 128) >> 8) for v in tensor["master"]] if held is None else held
 
 
 def biases(tensor):
@@ -142,8 +145,9 @@ def offsets_of(model):
     for pair in model:
         starts = []
         for tensor in pair:
-            starts.append(at if "master" in tensor else None)
-            at += len(tensor.get("master", ()))
+            trained = tensor.get("master", tensor.get("int8"))
+            starts.append(None if trained is None else at)
+            at += len(trained or ())
         offsets.append(starts)
     return offsets
 
@@ -165,16 +169,20 @@ def moved(tensor, start, gradient, shift, limit, noise_key):
         return tensor
     assert all(abs(g) + 2**16 < 2**31 for g in gradient)
     noise = [pure.draw(start + k, *noise_key) for k in range(len(gradient))]
+    if "int8" in tensor:
+        s = shift + 8  # the format has 8 bits less
+        new = [v - ((g + (n >> (32 - s))) >> s) for v, g, n in zip(tensor["int8"], gradient, noise, strict=True)]
+        return {"int8": [pure.clip(v, -127, 127) for v in new]}
     new = [v - pure.sr(g, shift, n) for v, g, n in zip(tensor["master"], gradient, noise, strict=True)]
     return {"master": [pure.clip(v, -limit, limit) for v in new]}
 
 
-def step(layers, head, model, x, label, t, k_train, lr_shift, seen=None):
+def step(layers, head, model, x, label, t, k_train, lr_shift, seen=None, feedback=None):
     """The model after one step; what errors and gradients were met goes into `seen`."""
     noise_key = pure.draw(t, *k_train), pure.draw(t, k_train[1], k_train[0])
     outputs, offsets, after, number = forward(layers, head, model, x), offsets_of(model), list(model), len(model)
     lowest = next(i for i, pair in enumerate(offsets) if pair != [None, None])
-    error = head_error(head, outputs[-1], x, label)
+    error = top = head_error(head, outputs[-1], x, label)
     for layer, row, a, at in reversed(
         list(zip(layers, describe(layers, head), outputs, range(len(layers)), strict=False))
     ):
@@ -202,16 +210,18 @@ def step(layers, head, model, x, label, t, k_train, lr_shift, seen=None):
             if number == lowest:
                 break
             s = 6 + row["e_frac"] - 10
+            if feedback is not None:
+                s, below = 3, [sum(b * e for b, e in zip(row_of_b, top, strict=True)) for row_of_b in feedback[at]]
             below = [int32(int32(v) + (1 << (s - 1))) >> s for v in below]
         below = [pure.clip(v, -row["below"] - 1, row["below"]) for v in below]
         error = [v if row["passes"][0] < a[j] < row["passes"][1] else 0 for j, v in enumerate(below)]
     return after
 
 
-def train(layers, head, model, xs, ys, k_order, k_train, epochs, lr_shift, seen=None):
+def train(layers, head, model, xs, ys, k_order, k_train, epochs, lr_shift, seen=None, feedback=None):
     t = 0
     for epoch in range(epochs):
         for sample in pure.order(len(xs), epoch, *k_order):
-            model = step(layers, head, model, xs[sample], ys[sample], t, k_train, lr_shift, seen)
+            model = step(layers, head, model, xs[sample], ys[sample], t, k_train, lr_shift, seen, feedback)
             t += 1
     return model

@@ -210,3 +210,25 @@ def test_the_command_speaks_of_unknown_engines_and_files(tmp_path):
     missing = run(str(tmp_path / "none.toml"))
     assert missing.returncode == 2
     assert "no such grid file" in missing.stderr
+
+
+@pytest.mark.parametrize("training", [{"trainer": "dfa"}, {"scope": "last-layer"}])
+def test_a_sweep_trains_what_its_base_says_in_process_and_through_frames(training):
+    clients = [{"count": 4, "body": "numpy"}]
+    table = TABLE | {"base": {"rounds": 2, "clients": clients, "training": training}, "axes": {"f": [0], "seeds": [2]}}
+    plain = table | {"base": {"rounds": 2, "clients": clients}}
+    by_engine = [
+        {work.run_job(job).model_sha256 for job in parse_grid(each, engine=engine).jobs.values()}
+        for each in (table, plain)
+        for engine in ("inprocess", "frames")
+    ]
+    assert by_engine[0] == by_engine[1]
+    assert by_engine[2] == by_engine[3]
+    assert not by_engine[0] & by_engine[2]
+
+
+def test_a_trainer_that_cannot_train_a_task_is_refused_by_cell(tmp_path):
+    clients = [{"count": 4, "body": "numpy"}]
+    base = {"rounds": 2, "task": "digits-cnn", "clients": clients, "training": {"trainer": "niti"}}
+    with pytest.raises(SweepError, match="niti does not train conv2d"):
+        run_sweep(parse_grid(TABLE | {"base": base}), tmp_path / "s", workers=1)

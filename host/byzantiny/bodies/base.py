@@ -29,6 +29,8 @@ class DeviceSpec:
     max_payload: int = 240
     rx_credit: int = 32
     base: bytes = b""
+    trainer: str = "int8-sr"
+    """What it trains with; the C core, and so every other body than `numpy`, knows `int8-sr` alone."""
 
 
 class Body(Protocol):

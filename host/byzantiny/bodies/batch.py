@@ -18,9 +18,9 @@ from byzantiny.wire.messages import Offer
 from byzantiny_models import datasets
 from byzantiny_models.encoding import encode
 from byzantiny_models.inference import forward
-from byzantiny_models.networks import NETWORKS
+from byzantiny_models.networks import NETWORKS, Network
 from byzantiny_models.rng import Stream, derive_key
-from byzantiny_models.training import train_many
+from byzantiny_models.trainers import TRAINERS
 
 Model = npt.NDArray[np.int32]
 
@@ -45,23 +45,20 @@ BatchFactory = Callable[[Sequence[DeviceSpec]], BatchTrainer]
 
 
 class NumpyBatch:
-    """The reference trainer: `train_many`, then `encode` of each."""
+    """The reference: a trainer's `train_many`, then `encode` of each."""
 
     def __init__(self, specs: Sequence[DeviceSpec]) -> None:
         self._ids = [spec.client_id for spec in specs]
-        networks = {spec.network for spec in specs}
-        if len(networks) != 1 or any(spec.base for spec in specs):
-            raise BodyError(
-                f"a batch of networks {', '.join(sorted(networks))}, or with a base: one whole network is needed"
-            )
-        self._network = NETWORKS[networks.pop()]
+        self._network, self._trainer = alike(specs)
         self._data = [datasets.unpack(spec.dataset)[:2] for spec in specs]
 
     def models(self, slots: Sequence[int], start: Model, offer: Offer) -> npt.NDArray[np.int32]:
         """As `BatchTrainer.models`."""
         xs, ys = [self._data[slot][0] for slot in slots], [self._data[slot][1] for slot in slots]
         orders, steps = self._keys(slots, offer, Stream.SAMPLE_ORDER), self._keys(slots, offer, Stream.TRAINING)
-        return train_many(self._network, start, xs, ys, orders, steps, offer.epochs, offer.lr_shift)
+        return TRAINERS[self._trainer].train_many(
+            self._network, start, xs, ys, orders, steps, offer.epochs, offer.lr_shift
+        )
 
     def updates(self, slots: Sequence[int], start: Model, offer: Offer) -> npt.NDArray[np.int8]:
         """As `BatchTrainer.updates`."""
@@ -83,8 +80,23 @@ class NumpyBatch:
         return [derive_key(offer.seed, self._ids[slot], offer.round_num, stream) for slot in slots]
 
 
-def load_batch(name: str | None = None) -> BatchFactory:
-    """Return how a body trains a batch; without a name, the native one where it is installed, else NumPy.
+def alike(specs: Sequence[DeviceSpec]) -> tuple[Network, str]:
+    """Return the network, with its base, and the trainer that all specs of a batch share.
+
+    Raises:
+        BodyError: specs of several, a network or a trainer that there is not. LayoutError: a base of another network.
+    """
+    kinds = {(spec.network, spec.base, spec.trainer) for spec in specs}
+    if len(kinds) != 1:
+        raise BodyError(f"a batch of {len(kinds)} kinds of clients: one network, base and trainer is needed")
+    name, base, trainer = kinds.pop()
+    if name not in NETWORKS or trainer not in TRAINERS:
+        raise BodyError(f"a batch of network {name!r} with trainer {trainer!r}: there is no such thing")
+    return NETWORKS[name].with_base(base), trainer
+
+
+def load_batch(name: str | None = None, *, trainer: str = "int8-sr") -> BatchFactory:
+    """Return how a body trains a batch; without a name, the native one where it is installed and knows the trainer, else NumPy.
 
     Raises:
         BodyError: a body that has no batch call.
@@ -93,7 +105,7 @@ def load_batch(name: str | None = None) -> BatchFactory:
     'NumpyBatch'
     """
     if name is None:
-        name = "native" if "native" in body_names() else "numpy"
+        name = "native" if TRAINERS[trainer].info.core and "native" in body_names() else "numpy"
     if name == "numpy":
         return NumpyBatch
     body: Any = load_body(name)

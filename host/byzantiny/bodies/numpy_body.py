@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from byzantiny.bodies.base import DeviceSpec, Frame
 from byzantiny.bodies.errors import BodyError
+from byzantiny.suggest import unknown_name
 from byzantiny.wire.auth import derive_keys
 from byzantiny.wire.device import DeviceIdentity, DeviceMachine, TrainRequest
 from byzantiny.wire.messages import Cap
@@ -20,7 +21,7 @@ from byzantiny_models import datasets
 from byzantiny_models.encoding import encode
 from byzantiny_models.networks import NETWORKS, Network
 from byzantiny_models.rng import Stream, derive_key
-from byzantiny_models.training import train_many
+from byzantiny_models.trainers import TRAINERS, Trainer, check_trainer
 
 FIRMWARE: Final = hashlib.sha256(b"byzantiny numpy body 1").digest()[:8]
 """What HELLO says runs here; other bodies say the hash of their image."""
@@ -30,6 +31,7 @@ FIRMWARE: Final = hashlib.sha256(b"byzantiny numpy body 1").digest()[:8]
 class _Slot:
     spec: DeviceSpec
     network: Network
+    trainer: Trainer
     x: npt.NDArray[np.int8]
     y: npt.NDArray[np.uint8]
     machine: DeviceMachine
@@ -74,7 +76,7 @@ class NumpyBody:
         """Power-cycle one slot: session, offer, model and update are gone."""
         old = self._slots[slot]
         self._slots[slot] = _Slot(
-            old.spec, old.network, old.x, old.y, _machine(old.spec, old.network, len(old.y), boot_id)
+            old.spec, old.network, old.trainer, old.x, old.y, _machine(old.spec, old.network, len(old.y), boot_id)
         )
         self._banners.add(slot)
 
@@ -90,14 +92,18 @@ def _slot(spec: DeviceSpec) -> _Slot:
         raise BodyError(
             f"{spec.client_id}: network {spec.network!r} is none of {', '.join(NETWORKS)}; choose one of them"
         )
+    trainer = TRAINERS.get(spec.trainer)
+    if trainer is None:
+        raise BodyError(unknown_name(f"trainer of {spec.client_id}", spec.trainer, TRAINERS))
     network = network.with_base(spec.base)
+    check_trainer(trainer.info, network)
     x, y, classes = datasets.unpack(spec.dataset)
     if (x.shape[1], classes) != (network.features, network.classes):
         raise BodyError(
             f"{spec.client_id}: a data set of {x.shape[1]} features and {classes} classes does not fit {network.name}, "
             f"which has {network.features} and {network.classes}; choose the network of the task"
         )
-    return _Slot(spec, network, x, y, _machine(spec, network, len(y), spec.boot_id))
+    return _Slot(spec, network, trainer, x, y, _machine(spec, network, len(y), spec.boot_id))
 
 
 def _machine(spec: DeviceSpec, network: Network, n_samples: int, boot_id: int) -> DeviceMachine:
@@ -112,7 +118,7 @@ def _machine(spec: DeviceSpec, network: Network, n_samples: int, boot_id: int) -
             rx_credit=spec.rx_credit,
             fw_sha256=FIRMWARE,
             build_id=1,
-            caps=int(Cap.TRAIN_INT8_SR),
+            caps=int(Cap.TRAIN_INT8_SR) if spec.trainer == "int8-sr" else 0,
             max_object=layout.model_bytes,
             n_samples=n_samples,
             data_sha256=hashlib.sha256(spec.dataset).digest(),
@@ -135,17 +141,18 @@ def _run(slot: _Slot) -> TrainRequest | None:
 
 
 def _train(due: list[tuple[_Slot, TrainRequest]]) -> None:
-    """Train the slots that are due, in one call for each network, number of epochs and learning rate."""
-    groups: dict[tuple[Network, int, int], list[tuple[_Slot, TrainRequest]]] = {}
+    """Train the slots that are due, in one call for each network, trainer, number of epochs and learning rate."""
+    groups: dict[tuple[Network, str, int, int], list[tuple[_Slot, TrainRequest]]] = {}
     for slot, request in due:
-        groups.setdefault((slot.network, request.offer.epochs, request.offer.lr_shift), []).append((slot, request))
-    for (network, epochs, lr_shift), group in groups.items():
+        which = (slot.network, slot.spec.trainer, request.offer.epochs, request.offer.lr_shift)
+        groups.setdefault(which, []).append((slot, request))
+    for (network, trainer, epochs, lr_shift), group in groups.items():
         starts = np.stack([network.layout.unpack(request.model) for _, request in group])
 
         def keys(stream: Stream, group: list[tuple[_Slot, TrainRequest]] = group) -> list[tuple[int, int]]:
             return [derive_key(r.offer.seed, slot.spec.client_id, r.offer.round_num, stream) for slot, r in group]
 
-        trained = train_many(
+        trained = TRAINERS[trainer].train_many(
             network,
             starts,
             [slot.x for slot, _ in group],

@@ -159,7 +159,7 @@ def list_(
     what: Annotated[str | None, typer.Argument(help="One of the kinds; default: all.", metavar="[KIND]")] = None,
     json: Json = False,
 ) -> None:
-    """List aggregators, pre-aggregators, screening, attacks, tasks, networks, bodies and ports."""
+    """List aggregators, pre-aggregators, screening, attacks, tasks, networks, trainers, bodies and ports."""
     listing.print_listing(what, json=json)
 
 

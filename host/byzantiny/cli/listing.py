@@ -27,6 +27,8 @@ from byzantiny.updates.rules import PROPERTIES, STREAMS, Bound, Kappa
 from byzantiny_models.metrics import TITLES
 from byzantiny_models.networks import NETWORKS
 from byzantiny_models.tasks import load_tasks
+from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import TrainerInfo
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -164,6 +166,18 @@ _BY_SCOPE = {
 """Labels of a listing and their names in `network_costs`."""
 
 
+def _trainers() -> Rows:
+    return [_trainer(trainer.info) for trainer in TRAINERS.values()]
+
+
+def _trainer(info: TrainerInfo) -> Row:
+    row = {field.name: _plain(getattr(info, field.name)) for field in dataclasses.fields(info)}
+    del row["lr_shifts"]
+    row["lr_shift"] = "{} .. {}".format(*info.lr_shifts)
+    row["runs_on"] = "every body" if row.pop("core") else "body numpy"
+    return row
+
+
 def _tasks() -> Rows:
     """The cards of the tasks; none is loaded, so what is not installed or not there is no obstacle."""
     return [
@@ -188,6 +202,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "attacks": lambda: _cards(load_attacks()),
     "tasks": _tasks,
     "networks": _networks,
+    "trainers": _trainers,
     "bodies": lambda: [{"name": name} for name in body_names()],
     "ports": lambda: [{"name": name} for name in port_names()],
 }

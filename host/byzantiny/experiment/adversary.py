@@ -12,7 +12,7 @@ import numpy.typing as npt
 from byzantiny.attacks import KNOWLEDGE, AttackError, AttackWarning
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.batch import load_batch
-from byzantiny.experiment.cast import Cast, chosen_of, make_attack
+from byzantiny.experiment.cast import Cast, Role, chosen_of, make_attack
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.resolve import make_federation, make_plan
 from byzantiny.fleet.adversary import AdversaryPlan, Scene, craft_rows_of
@@ -33,18 +33,27 @@ def make_adversary(run: RunConfig, cast: Cast, network: Network) -> AdversaryPla
         return None
     data = {role.client_id: datasets.unpack(role.dataset)[:2] for role in cast.roles if role.byzantine}
     plan = replace(_plan(run, cast.attack, network.layout), network=network, data=data, chosen=cast.chosen)
-    return replace(plan, unrounded=_unrounded(cast, network)) if _rounds(cast.attack) else plan
+    return replace(plan, unrounded=_unrounded(run, cast, network)) if _rounds(cast.attack) else plan
 
 
 def _rounds(attack: object) -> bool:
     return "unrounded" in attack.info.needs  # type: ignore[attr-defined]
 
 
-def _unrounded(cast: Cast, network: Network) -> Callable[[Sequence[str], Scene], npt.NDArray[np.float64]]:
+def device_of(run: RunConfig, role: Role, network: Network) -> DeviceSpec:
+    """Return a client as a batch call knows it: no address, no boot."""
+    return DeviceSpec(
+        role.client_id, role.secret, role.dataset, network.name, base=network.base, trainer=run.training.trainer
+    )
+
+
+def _unrounded(
+    run: RunConfig, cast: Cast, network: Network
+) -> Callable[[Sequence[str], Scene], npt.NDArray[np.float64]]:
     """Train again what an attacker's body trains: a batch call gives the same integers, whatever the body (P1)."""
     roles = [role for role in cast.roles if role.byzantine]
     slots = {role.client_id: slot for slot, role in enumerate(roles)}
-    trainer = load_batch()([DeviceSpec(role.client_id, role.secret, role.dataset, network.name) for role in roles])
+    trainer = load_batch(trainer=run.training.trainer)([device_of(run, role, network) for role in roles])
     layout = network.layout
 
     def unrounded(ids: Sequence[str], scene: Scene) -> npt.NDArray[np.float64]:

@@ -6,8 +6,11 @@ import msgspec
 
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.schema import ClientGroup, RunConfig
+from byzantiny.suggest import unknown_name
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.messages import UART_PAYLOAD_MAX
+from byzantiny_models.networks import SCOPES
+from byzantiny_models.trainers import TRAINERS
 
 
 def check_run(run: RunConfig, where: str) -> None:
@@ -18,6 +21,7 @@ def check_run(run: RunConfig, where: str) -> None:
     if repeated is not None:
         raise ConfigError(f"{where}: seeds names {repeated} twice; the same run is no second witness")
     _check_attack(run, ids, where)
+    _check_training(run, where)
     _check_grid(run, where)
     _check_broker(run, where)
     _check_evaluation(run, where)
@@ -60,6 +64,23 @@ def _check_broker(run: RunConfig, where: str) -> None:
             f"{where}: mqtt.broker holds the password of `{user}`, which every run directory would keep; "
             f"leave it out and set {PASSWORD_ENV}"
         )
+
+
+def _check_training(run: RunConfig, where: str) -> None:
+    name = run.training.trainer
+    if name in SCOPES:
+        raise ConfigError(f'{where}: training.trainer = "{name}" is a scope; set training.scope = "{name}"')
+    if name not in TRAINERS:
+        raise ConfigError(f"{where}: {unknown_name('trainer', name, TRAINERS)}")
+    elsewhere = next((group for group in run.clients if group.body != "numpy"), None)
+    if not TRAINERS[name].info.core and elsewhere is not None:
+        raise ConfigError(
+            f'{where}: training.trainer = "{name}" runs on body = "numpy" alone, and `{elsewhere.prefix}` has body = '
+            f'"{elsewhere.body}", which trains int8-sr; change the body or the trainer'
+        )
+    twice = None if isinstance(run.training.scope, str) else _first_duplicate(run.training.scope)
+    if twice is not None:
+        raise ConfigError(f"{where}: training.scope names `{twice}` twice; name it once")
 
 
 def _check_evaluation(run: RunConfig, where: str) -> None:

@@ -23,7 +23,7 @@ from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.manifest import describe
-from byzantiny.experiment.resolve import check_pipeline, make_federation, make_plan
+from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan, scoped_task
 from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
@@ -75,26 +75,25 @@ class Engine:
         task = open_task(experiment) if self.task is None else self.task
         if before is not None:
             require_same(before, task, run_dir)
-        network = task.network
         for arm, run in experiment.arms.items():
-            check_pipeline(arm, run, network.layout)
-            check_adversary(arm, run, task)
-            make_cast(run, run.seeds[0], task)  # refuses, before any round, an attack or a partition that cannot be
-            probes_of(run, run.seeds[0], task)
+            scoped = check_training(arm, run, task)
+            check_pipeline(arm, run, scoped.network.layout)
+            check_adversary(arm, run, scoped)
+            make_cast(run, run.seeds[0], scoped)  # refuses, before any round, an attack or a partition that cannot be
+            probes_of(run, run.seeds[0], scoped)
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
             deployed = stack.enter_context(
-                opened_deployed(experiment, network, lambda text: self.listener(Notice(text)))
+                opened_deployed(experiment, task.network, lambda text: self.listener(Notice(text)))
             )
             url, kind = self._open_broker(experiment, stack)
-            start = pin_start(experiment, run_dir, network, before)
-            kept = None if start is None else start.described()
+            start = pin_start(experiment, run_dir, task.network, before)
             manifest = describe(
-                experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=kept
+                experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=start
             )
             rundir.write_json(run_dir / rundir.MANIFEST, manifest.to_dict())
             firmware = {info.name: info for info in manifest.firmware}
-            stage = _Stage(experiment, run_dir, task, network, url, firmware, start, deployed)
+            stage = _Stage(experiment, run_dir, task, url, firmware, start, deployed)
             finished = False
             try:
                 finals = [self._run_arm(stage, arm, seed) for seed in experiment.base.seeds for arm in experiment.arms]
@@ -126,8 +125,8 @@ class Engine:
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
-        cast = make_cast(run, seed, stage.task)
-        network = stage.network
+        task = scoped_task(run, stage.task, seed, stage.pretrained)
+        cast, network = make_cast(run, seed, task), task.network
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
@@ -136,8 +135,7 @@ class Engine:
             closed = ledger.last_closed()
             first = 1 if closed is None else closed.round_num + 1
             setting = Setting(
-                network.name,
-                network.layout,
+                network,
                 stage.broker,
                 name,
                 self.entropy,
@@ -150,8 +148,8 @@ class Engine:
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            first_model = stage.first_model(seed)
-            evaluator = make_evaluator(stage.experiment, arm, seed, stage.task, cast, stage.deployed[arm], first_model)
+            first_model = stage.first_model(network, seed)
+            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], first_model)
             surroundings = self._surroundings(evaluator, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
@@ -209,7 +207,6 @@ class _Stage:
     experiment: Experiment
     run_dir: Path
     task: Task
-    network: Network
     broker: str | None
     firmware: dict[str, FirmwareInfo]
     """Filled as the arms say what they ran."""
@@ -217,9 +214,14 @@ class _Stage:
     deployed: Mapping[str, Deployed | None]
     """Who answers for the exported models, by arm."""
 
-    def first_model(self, seed: int) -> NDArray[np.int32]:
+    @property
+    def pretrained(self) -> NDArray[np.int32] | None:
+        """The whole model of the starting point, None if the seed draws one."""
+        return None if self.start is None else self.start.start.model
+
+    def first_model(self, network: Network, seed: int) -> NDArray[np.int32]:
         """Return what round 1 begins with: what of the starting point is trained, or what the seed draws."""
-        return initial_model(self.network, seed) if self.start is None else self.network.project(self.start.start.model)
+        return initial_model(network, seed) if self.pretrained is None else network.project(self.pretrained)
 
 
 class _Progress:

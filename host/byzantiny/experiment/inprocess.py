@@ -19,16 +19,15 @@ import numpy.typing as npt
 
 from byzantiny import kernels
 from byzantiny.attacks.base import Samples
-from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.batch import BatchFactory, BatchTrainer, load_batch
 from byzantiny.coordinator.collect import Collected
 from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, plan_of
 from byzantiny.coordinator.rows import RoundFacts, round_row
 from byzantiny.experiment.accounts import Account, account, kept_by_all, minority_of
-from byzantiny.experiment.adversary import make_adversary
+from byzantiny.experiment.adversary import device_of, make_adversary
 from byzantiny.experiment.cast import Cast, make_cast
 from byzantiny.experiment.config import ConfigError, RunConfig
-from byzantiny.experiment.resolve import make_federation, make_plan
+from byzantiny.experiment.resolve import make_federation, make_plan, scoped_task
 from byzantiny.federation import Federation, RoundDiagnostics, Scales, ServerState, StreamedRound, measure
 from byzantiny.federation.streaming import STREAM_ABOVE
 from byzantiny.fleet.adversary import AdversaryPlan, Put, Scene, craft_round
@@ -94,6 +93,7 @@ def run_inprocess(
 ) -> InProcess:
     """Run one arm with one seed. Raises ConfigError for what only frames have (faults, a quorum below the cohort)."""
     check_inprocess(run, arm)
+    task = scoped_task(run, task, seed)
     cast = make_cast(run, seed, task)
     setup = make_setup(run, seed, task, cast, arm=arm, batch=batch, spread=spread)
 
@@ -135,14 +135,14 @@ def check_inprocess(run: RunConfig, arm: str) -> None:
 def make_setup(
     run: RunConfig, seed: int, task: Task, cast: Cast, *, arm: str, batch: BatchFactory | None, spread: bool
 ) -> Setup:
-    """Put the pieces of a run together."""
-    specs = [DeviceSpec(role.client_id, role.secret, role.dataset, task.network.name) for role in cast.roles]
+    """Put the pieces of a run together; `task` is the scoped one."""
+    specs = [device_of(run, role, task.network) for role in cast.roles]
     layout = task.network.layout
     return Setup(
         plan=make_plan(run, arm, seed, layout),
         layout=layout,
         federation=make_federation(run, layout),
-        trainer=(batch or load_batch())(specs),
+        trainer=(batch or load_batch(trainer=run.training.trainer))(specs),
         ids=tuple(role.client_id for role in cast.roles),
         claimed=tuple(role.samples for role in cast.roles),
         liars=frozenset(cast.byzantine),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,10 +15,14 @@ from byzantiny.experiment.cast import byzantine_ids, make_cast
 from byzantiny.experiment.config import Experiment, RunConfig
 from byzantiny.experiment.costs import network_costs
 from byzantiny.experiment.data import dataset_sha256, sources_of
-from byzantiny.experiment.resolve import make_plan, stages_of
+from byzantiny.experiment.resolve import make_plan, scoped_task, stages_of
+from byzantiny.experiment.starting import PinnedStart
 from byzantiny.records import ArmInfo, Manifest
 from byzantiny.wire.messages import PROTO
+from byzantiny_models.networks import Layout
 from byzantiny_models.tasks import Task
+from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import EVERY_MACHINE, ONE_MACHINE
 
 
 def describe(
@@ -30,14 +33,14 @@ def describe(
     *,
     broker_kind: str,
     before: Manifest | None = None,
-    start: Mapping[str, str] | None = None,
+    start: PinnedStart | None = None,
 ) -> Manifest:
     """Return the manifest of a run that begins, or goes on from `before`; data and partitions are the first seed's.
 
-    `start` is what it keeps of a starting point.
+    `start` is the starting point, if the seeds do not draw the first model.
     """
     base = experiment.base
-    network = task.network
+    network = scoped_task(base, task, base.seeds[0], None if start is None else start.start.model).network
     cast = make_cast(base, base.seeds[0], task)
     commit, dirty = provenance.git_state()
     return Manifest(
@@ -67,15 +70,15 @@ def describe(
             "network": network.name,
             "parameters": network.layout.d,
             "layout_sha256": network.layout.sha256.hex(),
-            **(start or {}),
+            **({} if start is None else start.described()),
         },
         sources=sources_of(task),
-        training=msgspec.to_builtins(base.training),
+        training=_training(experiment),
         grid=msgspec.to_builtins(base.grid),
         evaluation=msgspec.to_builtins(base.evaluation),
         class_names=list(task.class_names),
         costs=network_costs(network),
-        tensors=[tensor.name for tensor in network.layout.tensors],
+        tensors=_names(network.layout),
         clients=[
             {
                 "client_id": role.client_id,
@@ -86,7 +89,7 @@ def describe(
             }
             for role in cast.roles
         ],
-        arms=[_arm(name, experiment, network.layout.d) for name in experiment.arms],
+        arms=[_arm(name, experiment, task) for name in experiment.arms],
         seeds=list(base.seeds),
         draws=[_draws(experiment, seed, task) for seed in base.seeds],
         rounds=base.rounds,
@@ -98,9 +101,19 @@ def describe(
     )
 
 
+def _training(experiment: Experiment) -> dict[str, str | int | float | list[str]]:
+    """The keys of [training], and where a run gives the same bytes (P1): the float control does on one machine only."""
+    keys = msgspec.to_builtins(experiment.base.training)
+    bound = [
+        arm for arm, run in experiment.arms.items() if TRAINERS[run.training.trainer].info.same_bytes != EVERY_MACHINE
+    ]
+    where = f"{ONE_MACHINE}: {', '.join(bound)}" if bound else EVERY_MACHINE
+    return {**keys, "same_bytes": where}
+
+
 def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     base = experiment.base
-    plan = make_plan(base, "", seed, task.network.layout)
+    plan = make_plan(base, "", seed, scoped_task(base, task, seed).network.layout)
     cohorts = [draw_cohort(plan, round_num) for round_num in range(1, base.rounds + 1)]
     return {
         "seed": seed,
@@ -110,8 +123,10 @@ def _draws(experiment: Experiment, seed: int, task: Task) -> dict[str, Any]:
     }
 
 
-def _arm(name: str, experiment: Experiment, d: int) -> ArmInfo:
+def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
     run, table = experiment.arms[name], experiment.source["arms"].get(name, {})
+    own, first = (scoped_task(each, task, each.seeds[0]).network.layout for each in (run, experiment.base))
+    tensors = [] if _names(own) == _names(first) else _names(own)
     liars = _liars(run, run.seeds[0])
     attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
     return ArmInfo(
@@ -120,10 +135,15 @@ def _arm(name: str, experiment: Experiment, d: int) -> ArmInfo:
         attack=attack,
         attack_start_round=run.attack.start_round if liars else None,
         byzantine=liars,
-        defence=[_stage(stage) for stage in stages_of(run, d)],
+        defence=[_stage(stage) for stage in stages_of(run, own.d)],
         overrides={key: value for key, value in table.items() if key not in ("title", "target", "attack", "defence")},
         target=run.target,
+        tensors=tensors,
     )
+
+
+def _names(layout: Layout) -> list[str]:
+    return [tensor.name for tensor in layout.tensors]
 
 
 def _liars(run: RunConfig, seed: int) -> list[str]:

@@ -15,7 +15,9 @@ from byzantiny.experiment.data import reopen_task
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.events import Listener
 from byzantiny.experiment.reproduce import replay
+from byzantiny.experiment.resolve import scoped_task
 from byzantiny.experiment.rundir import RunError
+from byzantiny.experiment.starting import pin_start
 from byzantiny.ledger import Ledger
 from byzantiny.suggest import unknown_name
 from byzantiny_models.networks import Network
@@ -24,7 +26,7 @@ from byzantiny_models.tasks import Task
 
 @dataclass(frozen=True, eq=False)
 class RunModel:
-    """A global model int32 (d,), its network and task, and where in the run it was."""
+    """A global model int32 (d,) of the whole network, frozen parts too; its task, and where in the run it was."""
 
     network: Network
     task: Task
@@ -46,7 +48,7 @@ def load_run_model(
         ConfigError: an arm or a seed that is not the run's, or none where there are several arms.
     """
     experiment = rundir.load_config(run_dir)
-    rundir.begun(run_dir, experiment)
+    manifest = rundir.begun(run_dir, experiment)
     arm, seed = _chosen(experiment, arm, seed)
     folder = rundir.arm_dir(run_dir, arm, seed)
     with rundir.naming_damage(folder), Ledger.open(folder / rundir.LEDGER) as ledger:
@@ -70,8 +72,10 @@ def load_run_model(
             "see byzantiny reproduce"
         )
     task = reopen_task(experiment, run_dir)
-    model = task.network.layout.unpack(blob)
-    return RunModel(task.network, task, model, arm, seed, wanted, found.hex(), replayed)
+    start = pin_start(experiment, run_dir, task.network, manifest)
+    network = scoped_task(experiment.arms[arm], task, seed, None if start is None else start.start.model).network
+    model = network.merge(network.layout.unpack(blob))
+    return RunModel(network.whole, task, model, arm, seed, wanted, found.hex(), replayed)
 
 
 def _chosen(experiment: Experiment, arm: str | None, seed: int | None) -> tuple[str, int]:

@@ -1,9 +1,9 @@
 """Run a run directory again and compare the global model and its scores after every round (P10).
 
 The accepted set of every round is replayed; bodies and transport may differ, because P1 says that they do not matter:
-everything runs on the memory transport, on the native body where it is installed. Exported models are answered by NumPy in
-the arithmetic that was recorded, whichever interpreter had it. Outside: times, interpreters' names, the float control and
-mean confidences, which a BLAS or an exponential decides.
+everything runs on the memory transport, on the native body where it is installed and knows the trainer. Exported models are
+answered by NumPy in the arithmetic that was recorded, whichever interpreter had it. Outside: times, interpreters' names, the
+float control and mean confidences, which a BLAS or an exponential decides.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from byzantiny.experiment.starting import from_copy
 from byzantiny.fleet import HubStore
 from byzantiny.ledger import Ledger
 from byzantiny_models.deploy.arithmetic import ARITHMETICS
+from byzantiny_models.trainers import TRAINERS
+from byzantiny_models.trainers.base import ONE_MACHINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,20 @@ def reproduce(run_dir: Path, listener: Listener) -> Reproduction:
                 different = _difference(before.rows[round_num], now[round_num])
                 if different is not None:
                     what = "" if different == "model_sha256" else f": {different}"
-                    return Reproduction(False, rounds, f"{arm}, seed {seed}, round {round_num}{what}")
+                    where = f"{arm}, seed {seed}, round {round_num}{what}"
+                    return Reproduction(False, rounds, where + _bound(experiment.arms[arm].training.trainer))
                 rounds += 1
     return Reproduction(True, rounds, None)
+
+
+def _bound(trainer: str) -> str:
+    """Return what a reader of a difference has to know of the trainer.
+
+    >>> _bound("int8-only"), _bound("float32")
+    ('', ' (trainer float32 gives the same bytes on one machine only)')
+    """
+    one = TRAINERS[trainer].info.same_bytes == ONE_MACHINE
+    return f" (trainer {trainer} gives the same bytes {ONE_MACHINE} only)" if one else ""
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
@@ -134,7 +147,8 @@ def replay(run_dir: Path, arm: str, seed: int, rounds: int, listener: Listener) 
 def _in_memory(experiment: Experiment, arm: str, seed: int, rounds: int, evaluation: dict[str, Any]) -> Experiment:
     """Return one arm and seed of an experiment, without boards, brokers and faults, and with as many rounds as it has."""
     source: dict[str, Any] = copy.deepcopy(experiment.source)
-    body = "native" if "native" in body_names() else "numpy"
+    core = TRAINERS[experiment.arms[arm].training.trainer].info.core
+    body = "native" if core and "native" in body_names() else "numpy"
     for group in source.get("clients", []):
         group.update(body=body, transport="memory")
     if source.get("arms"):

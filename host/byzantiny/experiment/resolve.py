@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from byzantiny.coordinator import Plan
 from byzantiny.experiment.config import ConfigError, RunConfig
@@ -14,7 +16,10 @@ from byzantiny.federation import Federation, GridPolicy, build_pipeline
 from byzantiny.federation.streaming import STREAM_ABOVE
 from byzantiny.screening import load_screening
 from byzantiny.updates import AggregationError
-from byzantiny_models.networks import Layout
+from byzantiny_models.errors import InvalidValueError
+from byzantiny_models.networks import Layout, initial_model
+from byzantiny_models.tasks import Task
+from byzantiny_models.trainers import TRAINERS, check_trainer
 
 DEFAULT_BOUND_PER_ROOT_D = 16
 """The default L2 bound is this times ceil(sqrt(d)) grid steps, an eighth of a saturated row (127 sqrt(d)):
@@ -33,6 +38,42 @@ def stages_of(run: RunConfig, d: int) -> list[dict[str, Any]]:
         first = next((i for i, stage in enumerate(stages) if stage.get("name") not in screens), len(stages))
         stages.insert(first, {"name": "norm-clip", "bound": bound})
     return stages
+
+
+def scoped_task(run: RunConfig, task: Task, seed: int, pretrained: ArrayLike | None = None) -> Task:
+    """Return the task with the network that is trained: what the scope leaves out is frozen as the first model has it.
+
+    That is `pretrained`, int32 (d,) of the whole network, or what the seed draws. Everything behind it, layout, bodies,
+    attacks, evaluation, then needs to know of no scope.
+
+    >>> from byzantiny.experiment.config import parse_experiment
+    >>> from byzantiny_models.tasks import load_task
+    >>> run = parse_experiment({"training": {"scope": "last-layer"}}).base
+    >>> scoped_task(run, load_task("digits"), 1).network.layout.d
+    330
+    """
+    whole, scope = task.network.whole, run.training.scope
+    if scope == "all":
+        return task
+    return replace(task, network=whole.scoped(scope, initial_model(whole, seed) if pretrained is None else pretrained))
+
+
+def check_training(arm: str, run: RunConfig, task: Task) -> Task:
+    """Refuse what the trainer or the network does not do; returns the task as the first seed trains it.
+
+    Raises:
+        ConfigError: tensors that the network does not have; a layer, a head, a scope or a rate that is not the trainer's.
+    """
+    try:
+        scoped = scoped_task(run, task, run.seeds[0])
+    except InvalidValueError as error:
+        names = ", ".join(tensor.name for tensor in task.network.whole.layout.tensors)
+        raise ConfigError(f"arms.{arm}: training.scope: {error}; {task.network.name} has {names}") from error
+    try:
+        check_trainer(TRAINERS[run.training.trainer].info, scoped.network, run.training.lr_shift)
+    except InvalidValueError as error:
+        raise ConfigError(f"arms.{arm}: training.trainer: {error}") from error
+    return scoped
 
 
 def make_plan(run: RunConfig, arm: str, seed: int, layout: Layout) -> Plan:

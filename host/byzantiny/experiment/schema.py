@@ -20,6 +20,9 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Training(_Table, frozen=True, kw_only=True):
     """What every client does in a round; the learning rate is 2^-lr_shift, one code is 2^(shift - 14) of a weight."""
 
+    trainer: Name = "int8-sr"
+    scope: Literal["all", "last-layer", "biases"] | Annotated[list[str], Meta(min_length=1)] = "all"
+    """What is trained and sent; or the tensors by name."""
     epochs: Annotated[int, Meta(ge=1, le=255)] = 1
     lr_shift: Annotated[int, Meta(ge=4, le=14)] = 5
     shift: Annotated[int, Meta(ge=3, le=12)] = 6

@@ -24,6 +24,7 @@ from byzantiny.coordinator.plan import Model
 from byzantiny.experiment.cast import Cast, make_cast
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.inprocess import InProcess, Setup, check_inprocess, make_setup, run_rounds, scored
+from byzantiny.experiment.resolve import scoped_task
 from byzantiny.federation import Federation, build_pipeline
 from byzantiny.fleet.adversary import fit_rows
 from byzantiny.updates import CODE_LIMIT, AggregationError, UpdateBatch, quantize_rows
@@ -84,8 +85,9 @@ def run_on(
     The real wire is `run_inprocess`'s; any other goes past it. Raises ConfigError.
     """
     check_inprocess(run, arm)
+    task = scoped_task(run, task, seed)
     cast = make_cast(run, seed, task)
-    setup = make_setup(run, seed, task, cast, arm=arm, batch=load_batch(), spread=spread)
+    setup = make_setup(run, seed, task, cast, arm=arm, batch=load_batch(trainer=run.training.trainer), spread=spread)
     if not wire.real:
         check_wire(wire, run, arm, task)
         setup = _past(wire, setup, run, seed, task, cast)
@@ -98,6 +100,11 @@ def check_wire(wire: Wire, run: RunConfig, arm: str, task: Task) -> None:
     """Refuse what cannot go past the wire. Raises ConfigError naming it."""
     if wire.real:
         return
+    if wire.training == "float" and run.training.trainer != "int8-sr":
+        raise ConfigError(
+            f"arms.{arm}: a wire that trains in floats takes no training.trainer, which is {run.training.trainer!r}; leave"
+            " one of them out"
+        )
     if run.grid.adapt:
         raise ConfigError(f"arms.{arm}: grid.adapt looks at codes of the int8 wire; leave it out on any other")
     if wire.coded:

@@ -29,7 +29,7 @@ from byzantiny.transport.mqtt_fleet import MqttFleetLink
 from byzantiny.transport.mqtt_names import MqttOptions
 from byzantiny.transport.router import Router
 from byzantiny.transport.serial_port import SerialTransport
-from byzantiny_models.networks import Layout
+from byzantiny_models.networks import Network
 from byzantiny_models.rng import Stream, rng_for
 
 PAYLOAD = {"memory": 4096, "mqtt": 4096, "serial": 240}
@@ -64,10 +64,9 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all arms share: the network, the broker, and where boot ids come from."""
+    """What a run is set in: the network, the broker, and where boot ids come from."""
 
-    network: str
-    layout: Layout
+    network: Network
     broker: str | None
     fleet: str
     entropy: Callable[[int], bytes]
@@ -135,7 +134,9 @@ class _Builder:
         if setting.adversary is None:
             return None
         store = HubStore(setting.folder) if setting.folder is not None else None
-        return Hub(setting.adversary, setting.layout, self._cast.byzantine, store, setting.known, setting.notice)
+        return Hub(
+            setting.adversary, setting.network.layout, self._cast.byzantine, store, setting.known, setting.notice
+        )
 
     def _place_groups(self) -> None:
         for group in self._run.clients:
@@ -219,7 +220,7 @@ class _Builder:
         relay, plan = None, self._setting.adversary
         if self._relayed(role) and plan is not None:
             jitter = rng_for(self._seed, Stream.LINK, round_num=1, client_id=role.client_id)
-            relay = Relay(self._spec(role), self._setting.layout, plan, jitter, self._hub)
+            relay = Relay(self._spec(role), self._setting.network.layout, plan, jitter, self._hub)
         return Member(role.client_id, body, slot, relay)
 
     def _relayed(self, role: Role) -> bool:
@@ -232,7 +233,9 @@ class _Builder:
             client_id=role.client_id,
             secret=role.secret,
             dataset=role.dataset,
-            network=self._setting.network,
+            network=self._setting.network.name,
+            base=self._setting.network.base,
+            trainer=self._run.training.trainer,
             boot_id=int.from_bytes(self._setting.entropy(4), "little") | 1,
             max_payload=self._payloads[role.group],
         )

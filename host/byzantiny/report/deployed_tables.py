@@ -128,6 +128,11 @@ def cost_table(run: Run, arms: Sequence[ArmSummary]) -> Table:
             ("flash of the image, bytes", image.flash_bytes, "from its ELF file"),
             ("static RAM of the image, bytes", image.ram_bytes, "from its ELF file"),
             ("a training step, instructions (emulated)", image.instructions_per_step, "counted in this run"),
+            (
+                "an inference, instructions (emulated)",
+                image.instructions_per_inference,
+                "counted on an image that only infers, on samples without zeros",
+            ),
         )
         rows += [(f"{image.name}: {label}", grouped(n), how) for label, n, how in measured if n is not None]
     rounds = sum(arm.rounds for arm in arms)

@@ -27,7 +27,8 @@ def tensor_paths(run: Run, arm: str) -> list[TensorPath]:
     """One path a tensor, in layout order; none where the arm's grid is fixed."""
     seeds = [[row.shifts for row in run.rounds[arm, seed]] for seed in run.seeds_of(arm)]
     count = min((len(shifts) for rows in seeds for shifts in rows), default=0)
-    names = [*run.manifest.tensors[:count], *(f"tensor {t}" for t in range(len(run.manifest.tensors), count))]
+    known = next((info.tensors for info in run.arms if info.name == arm and info.tensors), run.manifest.tensors)
+    names = [*known[:count], *(f"tensor {t}" for t in range(len(known), count))]
     return [
         TensorPath(name, tuple(tuple(shifts[t] for shifts in rows) for rows in seeds)) for t, name in enumerate(names)
     ]

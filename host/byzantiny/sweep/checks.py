@@ -10,7 +10,7 @@ from byzantiny.errors import ByzantinyError
 from byzantiny.experiment.adversary import check_adversary
 from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.inprocess import check_inprocess
-from byzantiny.experiment.resolve import check_pipeline
+from byzantiny.experiment.resolve import check_pipeline, check_training
 from byzantiny.experiment.wires import check_wire
 from byzantiny.suggest import unknown_name
 from byzantiny.sweep.errors import SweepError
@@ -64,15 +64,20 @@ def _checks(job: Job, task: Task) -> list[Check]:
     plain = msgspec.structs.replace(run, seeds=[1], partition=type(run.partition)())
     attack, defence = msgspec.json.encode(run.attack), msgspec.json.encode(run.defence)
     rest = msgspec.json.encode(msgspec.structs.replace(plain, attack=type(run.attack)(), defence=type(run.defence)()))
+
+    def scoped() -> Task:
+        return check_training("cell", run, task)
+
     return [
-        (("pipeline", rest, defence), lambda: check_pipeline("cell", run, task.network.layout)),
+        (("training", rest), scoped),
+        (("pipeline", rest, defence), lambda: check_pipeline("cell", run, scoped().network.layout)),
         (
             ("attack", rest, attack, defence if run.attack.defence_known else b""),
-            lambda: check_adversary("cell", run, task),
+            lambda: check_adversary("cell", run, scoped()),
         ),
-        (("wire", rest, defence, job.wire), lambda: check_wire(job.wire, run, "cell", task)),
+        (("wire", rest, defence, job.wire), lambda: check_wire(job.wire, run, "cell", scoped())),
         (("engine", rest, job.frames), lambda: None if job.frames else check_inprocess(run, "cell")),
-        (("poison", rest, attack, msgspec.json.encode(run.partition)), lambda: make_cast(run, job.seed, task)),
+        (("poison", rest, attack, msgspec.json.encode(run.partition)), lambda: make_cast(run, job.seed, scoped())),
     ]
 
 

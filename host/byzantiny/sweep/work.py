@@ -19,6 +19,7 @@ from byzantiny.experiment.cast import Cast, make_cast
 from byzantiny.experiment.config import parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import ignore
+from byzantiny.experiment.resolve import scoped_task
 from byzantiny.experiment.wires import run_on
 from byzantiny.records import ClientRow, RoundRow
 from byzantiny.scores.records import Result, Series
@@ -55,8 +56,8 @@ def run_job(job: Job) -> Result:
 
 
 def _inprocess(job: Job) -> dict[str, Any]:
-    task = task_of(job.config)
-    done, cast, answers = run_on(job.wire, job.config, job.seed, task)
+    task = scoped_task(job.config, task_of(job.config), job.seed)
+    done, cast, answers = run_on(job.wire, job.config, job.seed, task_of(job.config))
     return _fields(job, task, cast, done.rows, done.accounts, answers) | {
         "model_sha256": done.rows[-1].model_sha256,
         "deployed": _deployed(job, task, done.model),
@@ -66,7 +67,7 @@ def _inprocess(job: Job) -> dict[str, Any]:
 
 def _frames(job: Job) -> dict[str, Any]:
     """The coordinator with its frames, its ledger in memory and its run directory in a temporary one."""
-    task = task_of(job.config)
+    task = scoped_task(job.config, task_of(job.config), job.seed)
     cast = make_cast(job.config, job.seed, task)
     notes: list[str] = []
     with TemporaryDirectory(prefix="byzantiny-sweep-") as folder:

@@ -1,82 +1,114 @@
-"""Direct feedback alignment in INT8-SR's arithmetic: every hidden layer's error comes through a fixed random matrix.
+"""Direct feedback alignment in integers: each hidden layer's error is a fixed random mix of the outputs' error.
 
-A. Nokland. Direct feedback alignment provides learning in deep neural networks. NeurIPS 2016, arXiv 1609.01596. Integers:
-PocketNN (J. Song, F. Lin, 2022, arXiv 2201.02863) and TIFeD (AI-Tech-Research-Lab, 2024), which this stands for. What
-differs from them: ReLU and power-of-two scales instead of piecewise tanh, stochastic rounding instead of floor division
-(which biases negatives), batch 1. No transpose of the weights is read, so layers could train while the error is still on
-its way.
+Papers: A. Noekland, NeurIPS 2016 (arXiv 1609.01596); L. Colombo, A. Falcetta, M. Roveri, TIFeD, AIMLSystems 2023 (arXiv
+2411.16442), which has it in integers and in a federation. What differs from TIFeD: the network, its forward pass, the loss
+and the update are INT8-SR's (TIFeD: a piecewise tanh, a squared loss, floor division by an inverse learning rate), so that
+what is trained is the model that all clients train and a device runs; the feedback matrices are int8, drawn from their
+counters, and take no memory.
+
+    eh_l = sat((B_l e + 4) >> 3) where the activation is not clamped, else 0;  the update is INT8-SR's
+    B_l (units, outputs) int8 Q6: (((draw(i, key) >> 16) * (2R + 1)) >> 16) - R,  R = isqrt(6 * 2^12 // units)
+
+i counts the elements of all feedback matrices in the order of the layers, row by row; the key is one for all clients and
+experiments, since feedback that changed between rounds would not be aligned with. R, within 1 .. 127, is He's bound for a
+layer of that many inputs, as of `initial_model`.
+
+Overflow: |B e| <= 127 * 127 * outputs < 2^31 for as many outputs as backpropagation may have (133,000; plans.py).
 """
 
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from byzantiny_models.layers import Dense
-from byzantiny_models.networks import Network, initial_model
-from byzantiny_models.plans import layer_plans
-from byzantiny_models.quantization import derive_weights
-from byzantiny_models.trainers.card import Job, Trained, Trainer, dense_classifier
-from byzantiny_models.training import Variant, train_many
+from byzantiny_models.inference import Int32s, forward
+from byzantiny_models.layouts import WEIGHT_FRAC
+from byzantiny_models.local_training import Steps, train_clients
+from byzantiny_models.networks import Network
+from byzantiny_models.plans import ERROR_FRAC, HIDDEN_ERROR_FRAC, layer_plans
+from byzantiny_models.quantization import rounding_shift
+from byzantiny_models.rng import Key, Stream, derive_key, draw
+from byzantiny_models.steps import masked
+from byzantiny_models.trainers.base import EVERY_HEAD, EVERY_MACHINE, EVERY_SCOPE, Trainer, TrainerInfo, check_trainer
+from byzantiny_models.trainers.int8_sr import training_bytes
+from byzantiny_models.training import IntegerSteps
 
-_SEED = 0x444641
-"""The matrices are drawn once, like a second initial model, and are the same for every client and round."""
-
-
-def run(job: Job) -> Trained:
-    """Train with `e_l = B_l e` instead of `W^T e`.
-
-    >>> from byzantiny_models.networks import NETWORKS
-    >>> network = NETWORKS["mlp-64-32-10"]
-    >>> x, y = np.full((3, 64), 32, dtype=np.int8), np.array([1, 2, 1])
-    >>> run(Job(network, initial_model(network, 1), x, y, (1, 2), (3, 4), 1, 5)).local.shape
-    (2410,)
-    """
-    check(job.network)
-    variant = Variant(feedback=feedback(job.network))
-    local = train_many(
-        job.network, job.start, [job.x], [job.y], [job.key_order], [job.key_train], job.epochs, job.lr_shift, variant
-    )[0]
-    return Trained(job.start, local)
+FEEDBACK_KEY = derive_key(0, "dfa", 0, Stream.INITIAL_MODEL)
+"""Of the feedback matrices: no experiment's, no client's."""
 
 
-@functools.lru_cache(maxsize=8)
-def feedback(network: Network) -> tuple[NDArray[np.int8], ...]:
-    """Return a fixed matrix for every hidden layer, int8 Q6 (outputs of the network, outputs of the layer).
-
-    Each is drawn as the kernel of a layer of that shape is initialised: rows of the network's own last kernel for its widths.
+@functools.cache
+def feedback_matrices(network: Network) -> tuple[NDArray[np.int32], ...]:
+    """Return B_l, int32 (units, outputs) with int8 values, of each hidden layer.
 
     >>> from byzantiny_models.networks import NETWORKS
-    >>> [matrix.shape for matrix in feedback(NETWORKS["mlp-64-32-10"])]
-    [(10, 32)]
+    >>> [(b.shape, int(abs(b).max())) for b in feedback_matrices(NETWORKS["mlp-64-32-10"])]
+    [((32, 10), 27)]
     """
-    matrices = []
-    for number, plan in enumerate(layer_plans(network)[:-1]):
-        alone = Network(f"feedback-{number}", (Dense(plan.outputs, network.outputs, "linear"),))
-        drawn = initial_model(alone, _SEED + number)[alone.layout.slices[0]]
-        matrices.append(derive_weights(drawn).reshape(network.outputs, plan.outputs).astype(np.int8))
+    matrices, first = [], 0
+    for plan in layer_plans(network)[:-1]:
+        size, bound = (
+            plan.outputs * network.outputs,
+            min(max(1, math.isqrt((6 << 2 * WEIGHT_FRAC) // plan.outputs)), 127),
+        )
+        bits = draw(np.arange(first, first + size), *FEEDBACK_KEY) >> 16
+        drawn = ((bits * np.uint32(2 * bound + 1)) >> 16).astype(np.int32) - bound
+        drawn.setflags(write=False)
+        matrices.append(drawn.reshape(plan.outputs, network.outputs))
+        first += size
     return tuple(matrices)
 
 
-def check(network: Network) -> None:
-    """Raise unless the network is dense layers with a softmax head.
+def _make_steps(network: Network, models: Int32s, lr_shift: int) -> Steps:
+    plans, matrices = layer_plans(network), feedback_matrices(network)
+    shift = WEIGHT_FRAC + ERROR_FRAC - HIDDEN_ERROR_FRAC
+
+    def feedback(i: int, top: Int32s, x: Int32s) -> Int32s:
+        return masked(plans[i], rounding_shift(top @ matrices[i - 1].T, shift), x)
+
+    return IntegerSteps(network, models, lr_shift, feedback=feedback)
+
+
+def train_many(
+    network: Network,
+    models: ArrayLike,
+    xs: Sequence[ArrayLike],
+    ys: Sequence[ArrayLike],
+    keys_order: Sequence[Key],
+    keys_train: Sequence[Key],
+    epochs: int,
+    lr_shift: int,
+) -> Int32s:
+    """Return what the clients end with, int32 (n, d). Arguments and errors as `training.train_many`.
 
     Raises:
-        InvalidValueError: anything else.
+        TrainerError: a network that is not of dense layers.
+
+    >>> from byzantiny_models.networks import NETWORKS, initial_model
+    >>> network, x = NETWORKS["mlp-64-32-10"], np.full((3, 64), 32, dtype=np.int8)
+    >>> train_many(network, initial_model(network, 1), [x], [[1, 2, 1]], [(1, 2)], [(3, 4)], 1, 5).shape
+    (1, 2410)
     """
-    dense_classifier("dfa", network)
+    check_trainer(INFO, network, lr_shift)
+    return train_clients(_make_steps, network, models, xs, ys, keys_order, keys_train, epochs, lr_shift)
 
 
-DFA = Trainer(
+INFO = TrainerInfo(
     name="dfa",
-    formula="e_l = B_l e with B_l fixed and random; w16 -= SR(e_l a^T); batch 1",
-    paper="A. Nokland, NeurIPS 2016, arXiv 1609.01596; J. Song, F. Lin, PocketNN, 2022, arXiv 2201.02863",
-    networks="dense layers, softmax head",
-    bytes_per_weight=2.0,
-    reproducible="everywhere",
-    device=False,
-    train=run,
-    check=check,
+    formula="eh_l = sat((B_l e + 4) >> 3), B_l fixed, random, int8; forward and update as int8-sr; batch 1",
+    layers=("dense",),
+    heads=EVERY_HEAD,
+    scopes=EVERY_SCOPE,
+    lr_shifts=(4, 14),
+    memory="as int8-sr; B_l is drawn anew from its counters",
+    core=False,
+    same_bytes=EVERY_MACHINE,
+    limits="dense layers only",
+    paper="A. Noekland, NeurIPS 2016 (arXiv 1609.01596); L. Colombo et al., TIFeD, AIMLSystems 2023 (arXiv 2411.16442)",
 )
+
+DFA = Trainer(INFO, train_many, forward, training_bytes)

@@ -1,35 +1,46 @@
-"""INT8-SR: the product. int8 forward pass, int16 error, int16 masters, stochastic rounding (byzantiny_models.training)."""
+"""INT8-SR with int16 masters: the product, which every body runs (training.py; DESIGN 4)."""
 
 from __future__ import annotations
 
-from byzantiny_models.trainers.card import Job, Trained, Trainer, any_network
-from byzantiny_models.training import train
+from byzantiny_models.costs import scratch_bytes
+from byzantiny_models.inference import forward
+from byzantiny_models.networks import Network
+from byzantiny_models.trainers.base import (
+    EVERY_HEAD,
+    EVERY_LAYER,
+    EVERY_MACHINE,
+    EVERY_SCOPE,
+    Trainer,
+    TrainerInfo,
+)
+from byzantiny_models.training import train_many
 
 
-def run(job: Job) -> Trained:
-    """Train as every body does.
+def training_bytes(network: Network) -> int:
+    """Return the two models of a device and its work space: what the C core's arena holds.
 
-    >>> import numpy as np
-    >>> from byzantiny_models.networks import NETWORKS, initial_model
-    >>> network = NETWORKS["mlp-64-32-10"]
-    >>> x, y = np.full((3, 64), 32, dtype=np.int8), np.array([1, 2, 1])
-    >>> run(Job(network, initial_model(network, 1), x, y, (1, 2), (3, 4), 1, 5)).local.shape
-    (2410,)
+    >>> from byzantiny_models.networks import NETWORKS
+    >>> training_bytes(NETWORKS["mlp-64-32-10"])
+    10064
     """
-    local = train(
-        job.network, job.start, job.x, job.y, job.key_order, job.key_train, epochs=job.epochs, lr_shift=job.lr_shift
-    )
-    return Trained(job.start, local)
+    return 2 * network.layout.model_bytes + scratch_bytes(network)
 
 
 INT8_SR = Trainer(
-    name="int8-sr",
-    formula="w16 -= SR(e a^T); w8 = (w16 + 128) >> 8; batch 1",
-    paper="this project (docs/training.md); kin: M. Wang et al., NITI, TPDS 2022, arXiv 2009.13108",
-    networks="all",
-    bytes_per_weight=2.0,
-    reproducible="everywhere",
-    device=True,
-    train=run,
-    check=any_network,
+    TrainerInfo(
+        name="int8-sr",
+        formula="w16 -= SR(sum e a, frac_e + frac_a + k - 14); forward and backward with w8 = (w16 + 128) >> 8; batch 1",
+        layers=EVERY_LAYER,
+        heads=EVERY_HEAD,
+        scopes=EVERY_SCOPE,
+        lr_shifts=(4, 14),
+        memory="2 x (2 weights + 4 biases) + errors (int16) and outputs (int8) of one sample",
+        core=True,
+        same_bytes=EVERY_MACHINE,
+        limits="256 classes; sums of a layer within int32 (docs/training.md)",
+        paper="this project; kin: M. Wang et al., NITI, TPDS 2022 (arXiv 2009.13108); S. Gupta et al., ICML 2015",
+    ),
+    train_many,
+    forward,
+    training_bytes,
 )

@@ -1,8 +1,9 @@
 """Optimised ALIE: the deviation factor is searched against the deployed defence.
 
 Baruch et al., NeurIPS 2019, arXiv 1902.06156 (the form); Shejwalkar, Houmansadr. Manipulating the Byzantine. NDSS 2021 (the
-defence in the loop); the line search is ByzFL's (arXiv 2505.24802).
-Differs from ByzFL: every candidate is put on the grid before the defence sees it, and what is sent is that integer row.
+defence in the loop); the search against a defence is after ByzFL's (arXiv 2505.24802).
+Differs from ByzFL: the search is not caught on plateaus (byzantiny.attacks.search); every candidate is put on the grid before the
+defence sees it, and what is sent is that integer row.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Optimised IPM: epsilon is searched against the deployed defence.
 
-Xie et al., UAI 2019, arXiv 1903.03936 (the form); the line search is ByzFL's (arXiv 2505.24802).
-Differs from ByzFL: every candidate is put on the grid before the defence sees it, and what is sent is that integer row.
+Xie et al., UAI 2019, arXiv 1903.03936 (the form); the search against a defence is after ByzFL's (arXiv 2505.24802).
+Differs from ByzFL: the search is not caught on plateaus (byzantiny.attacks.search); every candidate is put on the grid before the
+defence sees it, and what is sent is that integer row.
 """
 
 from __future__ import annotations

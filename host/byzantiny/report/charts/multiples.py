@@ -15,7 +15,7 @@ MARKERS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "�
 def panel(theme: Theme, index: int, title: str, body: Spec) -> Spec:
     """One panel; its title is wrapped, its marker is that of the arm at `index`."""
     style = arm_style(theme, index)
-    lines = wrap(title, 32, lines=2)
+    lines = wrap(title, 26, lines=3)
     head: Spec = {
         "text": f"{MARKERS[style.shape]} {lines[0]}",
         "color": style.title,
