@@ -237,3 +237,19 @@ def test_the_command_tells_the_two_kinds_of_directory_apart(copy, capsys, monkey
         said = json.loads(capsys.readouterr().out)
         assert said["schema"] == "byzantiny.sweepreport/1" if arguments[0] == "report" else said["identical"] is True
     assert (copy / "report.html").is_file()
+
+
+def test_a_poorly_chosen_worst_attack_is_told(copy):
+    """Tuning runs of x4 that say it does no harm: trigger is chosen, and x4 is worse on the scored seeds."""
+    _, cells = load_sweep(copy)
+    for cell in cells:
+        if cell.tuning and cell.attack == "x4" and cell.defence == "mean":
+            path = copy / "runs" / f"{cell.run}.json"
+            result = msgspec.json.decode(path.read_bytes(), type=Result)
+            result.series.accuracy[:] = [1.0] * len(result.series.accuracy)
+            path.write_bytes(msgspec.json.encode(result))
+    run = load_sweep_run(copy)
+    said = sweep_summary(run)["misjudged"]
+    assert "mean (alpha 100, int8, f 2) keeps" in said
+    assert "under trigger, which was chosen, but" in said
+    assert said in " ".join(Page(write_sweep_report(run).read_text(encoding="utf-8")).text)

@@ -18,7 +18,7 @@ from rich.text import Text
 from byzantiny.cli.errors import EXIT_SUSPENDED
 from byzantiny.cli.runs import Output, StopFlag
 from byzantiny.report.sweep import load_sweep_run, sweep_summary, write_sweep_report
-from byzantiny.report.sweep.words import headline, problems
+from byzantiny.report.sweep.words import headline, misjudged, problems
 from byzantiny.sweep.grid import engine_named, load_grid
 from byzantiny.sweep.reproduce import reproduce_cell
 from byzantiny.sweep.run import Outcome, run_sweep
@@ -68,8 +68,8 @@ def open_sweep_report(output: Output, folder: Path) -> None:
     console = Console(highlight=False)
     console.print(worst_cases(run.scores), soft_wrap=not console.is_terminal)
     output.say(headline(run))
-    for problem in problems(run):
-        output.say(f"{problem}.")
+    for said in filter(None, (misjudged(run), *(f"{problem}." for problem in problems(run)))):
+        output.say(said)
     output.say(f"report    {path}")
 
 

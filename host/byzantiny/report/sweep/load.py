@@ -108,3 +108,26 @@ def asr_attack(run: SweepRun, setting: Row) -> Row | None:
     wanted = setting_in(setting)
     rows = [row for row in run.scores["attacks"] if row["asr"] is not None and setting_in(row) == wanted]
     return max(rows, key=lambda row: row["asr"]["value"]) if rows else None
+
+
+def lowest_attack(run: SweepRun, setting: Row) -> Row | None:
+    """The row of the setting's attack with the lowest accuracy on the scored seeds, whichever was chosen as the worst."""
+    wanted = setting_in(setting)
+    rows = [row for row in run.scores["attacks"] if row["attack"] != CLEAN and setting_in(row) == wanted]
+    return min(rows, key=lambda row: row["accuracy"]["value"]) if rows else None
+
+
+def surpassed(run: SweepRun) -> list[tuple[Row, Row]]:
+    """(defence's row, attack's row) where an attack that was not chosen is clearly worse: its interval lies below the chosen one's.
+
+    Without intervals any lower mean counts.
+    """
+    found = []
+    for row in run.scores["defences"]:
+        worst, lowest = row["worst"], lowest_attack(run, row)
+        if worst is None or lowest is None or lowest["attack"] == row["worst_attack"]:
+            continue
+        high, low = (lowest["accuracy"]["high"], worst["low"])
+        if (lowest["accuracy"]["value"] if high is None else high) < (worst["value"] if low is None else low):
+            found.append((row, lowest))
+    return found

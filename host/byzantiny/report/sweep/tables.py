@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from byzantiny.report.sweep.factors import Effect
-from byzantiny.report.sweep.load import AXES, Row, SweepRun, asr_attack, place
+from byzantiny.report.sweep.load import AXES, Row, SweepRun, asr_attack, lowest_attack, place
 from byzantiny.report.targets import percent
 from byzantiny.report.text import printable
 from byzantiny.scores.files import RUNS
@@ -123,6 +123,7 @@ def defence_table(run: SweepRun) -> SortTable:
                 *(_axis(row, axis) for axis in axes),
                 word(row["worst_attack"] or "–"),
                 estimated(row["worst"]),
+                lowest_of(run, row),
                 estimated(row["clean"]),
                 points(worst.get("impact"), *(worst.get("impact_interval") or (None, None))),
                 highest_asr(run, row),
@@ -132,7 +133,7 @@ def defence_table(run: SweepRun) -> SortTable:
                 points(row["cost_of_caution"]),
             )
         )
-    header = ("defence", *axes, "worst attack", "worst case", "nobody lies", "impact, points", "highest ASR",
+    header = ("defence", *axes, "worst attack", "worst case", "lowest of any", "nobody lies", "impact, points", "highest ASR",
               "honest rejected", "minority rejected", "denial", "cost of caution, points")  # fmt: skip
     return told(SortTable("Scores by defence", header, tuple(shown), len(axes) + 2))
 
@@ -148,6 +149,14 @@ def _told(run: SweepRun) -> list[Row]:
         return (*where, -(kept["value"] if kept else 0), row["defence"])
 
     return sorted(rows or run.scores["defences"], key=order)
+
+
+def lowest_of(run: SweepRun, setting: Row) -> Value:
+    """The lowest accuracy of any attack on the scored seeds, and its name: beside the worst case, how well that was chosen."""
+    attack = lowest_attack(run, setting)
+    if attack is None:
+        return number(None, "–")
+    return number(attack["accuracy"]["value"], percent(attack["accuracy"]["value"]), attack["attack"])
 
 
 def highest_asr(run: SweepRun, setting: Row) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from byzantiny.report.sweep.load import SweepRun, place, setting_in
+from byzantiny.report.sweep.load import SweepRun, place, setting_in, surpassed
 from byzantiny.report.targets import percent
 from byzantiny.report.text import plural
 from byzantiny.scores.tables import CLEAN, CONTROL, setting_of
@@ -70,6 +70,25 @@ def problems(run: SweepRun) -> list[str]:
     return found
 
 
+def misjudged(run: SweepRun) -> str:
+    """Where an attack that was not chosen turned out clearly worse on the scored seeds; empty where nowhere."""
+    found = surpassed(run)
+    if not found:
+        return ""
+    # The furthest from what was chosen first.
+    found.sort(key=lambda pair: pair[1]["accuracy"]["value"] - pair[0]["worst"]["value"])
+    said = []
+    for row, lowest in found[:3]:
+        where = place(row, run.varying)
+        said.append(
+            f"{row['defence']}{f' ({where})' if where else ''} keeps {percent(row['worst']['value'])} under "
+            f"{row['worst_attack']}, which was chosen, but {percent(lowest['accuracy']['value'])} under {lowest['attack']}"
+        )
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    count = plural(len(found), "worst case")
+    return f"The seeds that choose misjudged {count}: {'; '.join(said)}{more}. More tuning seeds choose better."
+
+
 def unchosen_attacks(run: SweepRun) -> list[str]:
     """Attack and setting in words, of attacks in the grid that could not be chosen as the worst for want of finished runs."""
     tuned = {setting_of(cell) for cell in run.cells if cell.tuning}
@@ -111,7 +130,7 @@ def caveats(run: SweepRun) -> list[tuple[str, str]]:
     found = [
         (
             "Other attacks",
-            "A worst case is the worst of the attacks in this grid; a stronger one lowers it, none raises it.",
+            "A worst case is that of the attacks in this grid; a stronger one would lower it.",
         ),
         (
             "Devices",
