@@ -23,6 +23,7 @@ from byzantiny.ledger import Ledger
 from byzantiny.records import Evaluated, RoundRow
 from byzantiny_models.deploy.model_file import ModelFileError
 from byzantiny_models.deploy.runtimes import RuntimeMissingError
+from byzantiny_models.errors import MissingDependencyError
 from byzantiny_models.evaluation.scores import exported_answers
 from byzantiny_models.inference import accuracy, forward
 from byzantiny_models.networks import NETWORKS, initial_model
@@ -297,3 +298,26 @@ def test_a_coordinator_that_evaluates_every_round_stays_small_and_loads_no_tenso
     assert found["rounds_exported"] == 10
     assert found["heavy"] == []
     assert found["peak_rss_mb"] <= 150
+
+
+@pytest.fixture
+def no_tflite(monkeypatch):
+    def missing(name):
+        raise MissingDependencyError("reading a .tflite file needs the package tflite")
+
+    monkeypatch.setattr(evaluating, "load_template", missing)
+
+
+@pytest.mark.usefixtures("no_tflite")
+def test_a_machine_that_cannot_read_a_tflite_file_goes_on_without_and_says_so(run):
+    outcome = run({"rounds": 1, "clients": SMALL["clients"]})
+    (notice,) = [event.text for event in outcome.events if isinstance(event, Notice)]
+    assert "the exported model is not evaluated: reading a .tflite file needs the package tflite" in notice
+    assert outcome.rows()[-1]["accuracy_exported"] is None
+    assert outcome.rows()[-1]["accuracy"] is not None
+
+
+@pytest.mark.usefixtures("no_tflite")
+def test_where_the_exported_model_is_insisted_on_it_is_refused_before_a_round(run):
+    with pytest.raises(ConfigError, match=r"evaluation\.deployed: reading a \.tflite file needs"):
+        run(SMALL | {"rounds": 1, "evaluation": {"deployed": True}})

@@ -17,7 +17,7 @@ from byzantiny.records import AxisScore, Evaluated, LastEvaluation
 from byzantiny_models.deploy.model_file import ModelFileError
 from byzantiny_models.deploy.runtimes import RuntimeMissingError
 from byzantiny_models.deploy.template import Template, load_template
-from byzantiny_models.errors import InvalidValueError
+from byzantiny_models.errors import InvalidValueError, MissingDependencyError
 from byzantiny_models.evaluation import (
     Evaluation,
     Interpreter,
@@ -196,7 +196,7 @@ def make_evaluator(
 def _template(arm: str, run: RunConfig, network: Network, notice: Callable[[str], None]) -> Template | None:
     try:
         return load_template(network.name)
-    except ModelFileError as error:
+    except (ModelFileError, MissingDependencyError) as error:
         if run.evaluation.deployed is True or run.evaluation.arithmetics:
             raise ConfigError(f"arms.{arm}: evaluation.deployed: {error}") from error
         notice(f"arms.{arm}: the exported model is not evaluated: {error}")
