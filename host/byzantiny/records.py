@@ -130,6 +130,8 @@ class RoundRow(_Record, frozen=True, kw_only=True):
     wall_s: float
     server_ms: float
     """Screening, aggregation and server step."""
+    open_s: float = 0.0
+    """From the offer to the close, by the coordinator's clock; in virtual time, no less real to a deadline."""
     shifts: list[int] = []
     """The round's grid by tensor, where it adapts; empty where it is fixed."""
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from byzantiny.attacks.card import KNOWLEDGE, AttackInfo, Knowledge
 from byzantiny.attacks.context import ALONE, AttackContext, Place, Samples
 from byzantiny.attacks.errors import AttackError, AttackWarning
+from byzantiny.attacks.frames import LinkAttack
+from byzantiny.attacks.objects import ManifestAttack
 
 __all__ = [
     "ALONE",
@@ -22,6 +24,8 @@ __all__ = [
     "Constrained",
     "DataAttack",
     "Knowledge",
+    "LinkAttack",
+    "ManifestAttack",
     "Measured",
     "Place",
     "Samples",
@@ -101,7 +105,7 @@ class Constrained(Protocol):
         ...
 
 
-Attack: TypeAlias = UpdateAttack | DataAttack
+Attack: TypeAlias = UpdateAttack | DataAttack | ManifestAttack | LinkAttack
 
 
 def craft(attack: UpdateAttack, context: AttackContext, *, defence_known: bool = False) -> NDArray[np.float64]:

@@ -29,7 +29,7 @@ _TRIAL_CLIENTS = 512
 
 def make_adversary(run: RunConfig, cast: Cast, network: Network) -> AdversaryPlan | None:
     """Return what the Byzantine clients do beyond training on their data; None where there is no such thing."""
-    if cast.attack is None or cast.poisons_data or not cast.byzantine:
+    if cast.attack is None or cast.poisons_data or cast.on_links or not cast.byzantine:
         return None
     data = {role.client_id: datasets.unpack(role.dataset)[:2] for role in cast.roles if role.byzantine}
     plan = replace(_plan(run, cast.attack, network.layout), network=network, data=data, chosen=cast.chosen)
@@ -88,6 +88,9 @@ def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
             f"arms.{arm}: {run.attack.name} needs to be {attack.knowledge}, the experiment grants {granted!r}; set"
             f" attack.knowledge = {attack.knowledge!r}, or choose parameters that need no more"
         )
+    if attack.info.on_wire:
+        _check_on_wire(arm, run)
+        return
     if hasattr(attack, "poison"):
         return
     f = max(1, min(liars, round(liars * n / len(run.client_ids()))))
@@ -101,6 +104,15 @@ def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
         raise ConfigError(
             f"arms.{arm}: {run.attack.name} fails on a trial round of made-up updates: {error}"
         ) from error
+
+
+def _check_on_wire(arm: str, run: RunConfig) -> None:
+    elsewhere = next((group for group in run.clients if group.transport != "memory"), None)
+    if elsewhere is not None:
+        raise ConfigError(
+            f"arms.{arm}: {run.attack.name} acts on frames in virtual time, and `{elsewhere.prefix}` has transport = "
+            f'"{elsewhere.transport}"; set transport = "memory" for all clients'
+        )
 
 
 def _plan(run: RunConfig, attack: object, layout: Layout) -> AdversaryPlan:

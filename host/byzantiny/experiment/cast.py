@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from byzantiny.attacks import load_attacks
-from byzantiny.attacks.base import Measured, Place, Samples, poison
+from byzantiny.attacks.base import LinkAttack, Measured, Place, Samples, poison
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
 from byzantiny.experiment.shares import Share, hash_shares, share_out
 from byzantiny.suggest import unknown_name
@@ -45,8 +45,13 @@ class Cast:
     """The inputs that a targeted attack is measured on, and the labels that they are to get."""
 
     @property
+    def on_links(self) -> bool:
+        """Whether the adversary holds links, and the clients behind them are honest."""
+        return isinstance(self.attack, LinkAttack)
+
+    @property
     def byzantine(self) -> list[str]:
-        """The ids of the Byzantine clients."""
+        """The ids of the Byzantine clients, or of those whose links the adversary holds."""
         return [role.client_id for role in self.roles if role.byzantine]
 
 

@@ -195,6 +195,8 @@ class Engine:
             links=world.links,
             wake=world.wake,
             poll_s=world.poll_s,
+            samples=world.samples,
+            refused=world.refused,
             witness=world.witness,
             cohorts=self.cohorts.get(which),
         )

@@ -25,7 +25,7 @@ from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, plan_
 from byzantiny.coordinator.rows import RoundFacts, round_row
 from byzantiny.experiment.accounts import Account, account, kept_by_all, minority_of
 from byzantiny.experiment.adversary import device_of, make_adversary
-from byzantiny.experiment.cast import Cast, make_cast
+from byzantiny.experiment.cast import Cast, make_attack, make_cast
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.resolve import make_federation, make_plan, scoped_task
 from byzantiny.federation import Federation, RoundDiagnostics, Scales, ServerState, StreamedRound, measure
@@ -116,6 +116,9 @@ def scored(trainer: BatchTrainer, task: Task, chosen: Samples | None) -> Evaluat
 
 def check_inprocess(run: RunConfig, arm: str) -> None:
     """Refuse what has no meaning without frames. Raises ConfigError."""
+    attack = make_attack(run)
+    if attack is not None and attack.info.on_wire:
+        raise ConfigError(f"arms.{arm}: {run.attack.name} acts on frames; choose the engine `frames`")
     cohort = run.round.cohort or len(run.client_ids())
     if run.round.quorum not in (0, cohort):
         raise ConfigError(

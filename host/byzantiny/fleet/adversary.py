@@ -18,6 +18,7 @@ import numpy.typing as npt
 from byzantiny.attacks import AttackContext, AttackError, UpdateAttack
 from byzantiny.attacks import craft as craft_rows
 from byzantiny.attacks.context import Samples
+from byzantiny.attacks.objects import ManifestAttack
 from byzantiny.updates import quantize_rows
 from byzantiny.wire.messages import Offer
 from byzantiny_models.networks import Layout, Network
@@ -37,7 +38,7 @@ class AdversaryPlan:
     remember the global models of earlier rounds.
     """
 
-    attack: UpdateAttack
+    attack: UpdateAttack | ManifestAttack
     start_round: int = 1
     fit_bound: bool = True
     """Scale what was crafted into the announced L2 bound: beyond it an update is refused, which no adversary wants."""
@@ -55,6 +56,13 @@ class AdversaryPlan:
     def together(self) -> bool:
         """Whether the attackers craft together: they know more than their own updates."""
         return self.attack.knowledge != "own"
+
+    @property
+    def crafts(self) -> UpdateAttack:
+        """The attack, of which the caller knows that it crafts rows."""
+        if isinstance(self.attack, ManifestAttack):
+            raise AttackError(f"{self.attack.name} changes what an update says of itself, which takes frames")
+        return self.attack
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +173,7 @@ def _craft_real(
         attackers=len(attackers),
         members=tuple(attackers.index(client_id) for client_id in ids),
     )
-    rows = craft_rows(plan.attack, context, defence_known=plan.defence is not None)
+    rows = craft_rows(plan.crafts, context, defence_known=plan.defence is not None)
     if plan.fit_bound and offer.l2_bound:
         rows = fit_rows(rows, offer.l2_bound, scene.layout, offer.shifts)
     return rows
