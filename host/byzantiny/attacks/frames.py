@@ -59,7 +59,9 @@ class LinkScene:
 
     def during(self, round_num: int | None) -> bool:
         """Whether the adversary acts in a round; None is before the first."""
-        return round_num is not None and self.start_round <= round_num and round_num <= (self.stop_round or round_num)
+        if round_num is None or round_num < self.start_round:
+            return False
+        return self.stop_round is None or round_num <= self.stop_round
 
 
 class Tap(Protocol):

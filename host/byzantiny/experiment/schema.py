@@ -85,6 +85,8 @@ class ClientGroup(_Table, frozen=True, kw_only=True):
     body: Name = "native"
     transport: Literal["memory", "mqtt", "serial"] = "memory"
     payload_bytes: Literal[64, 128, 240, 512, 1024, 2048, 4096] | None = None
+    borrowed: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """So many samples each, drawn from everybody's, in place of a share of the partition: a client that brings no data."""
     board: str | None = None
     """A board of `boards.toml` (body = "board"); count must be 1."""
 

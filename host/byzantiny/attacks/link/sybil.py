@@ -1,17 +1,17 @@
 """Sybil: clients that nobody enrolled say HELLO and upload, under names of their own.
 
 Douceur. The Sybil attack. IPTPS 2002. With keys provisioned device by device, frames of a name without a key reach no session: they
-are counted under that name and refused. Where everybody is let in (`enrolment.policy = "open"`), nothing is left to refuse,
+are counted under that name and refused. Where everybody is let in (`enrolment = "open"`), nothing is left to refuse,
 and the experiment has so many clients more, all Byzantine: docs/attacks.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from byzantiny.attacks.base import AttackInfo, Knowledge
-from byzantiny.attacks.checks import require_count
+from byzantiny.attacks.checks import require_choice, require_count
 from byzantiny.attacks.frames import Delivery, LinkScene, Passed, Tap, Wiretap, read, write
 from byzantiny.wire.messages import PAYLOAD_SIZES, PROTO, Frame, Hello, Kind, Round, Start
 
@@ -22,11 +22,15 @@ PREFIX = "sybil"
 class Sybil:
     """Let `fakes` made-up clients greet the coordinator and open an upload in every round; None: as many as links it holds.
 
+    With `enrolment` "open" they are clients, and send what the update attack `send` makes.
+
     Raises:
-        AttackError: fewer than 1 fake, or more than 999.
+        AttackError: fewer than 1 fake, or more than 99; another enrolment.
     """
 
     fakes: int | None = None
+    enrolment: Literal["provisioned", "open"] = "provisioned"
+    send: str = "mpaf"
 
     name: ClassVar[str] = "sybil"
     info: ClassVar[AttackInfo] = AttackInfo(
@@ -45,7 +49,8 @@ class Sybil:
 
     def __post_init__(self) -> None:
         if self.fakes is not None:
-            require_count(self.name, "fakes", self.fakes, 1, 999)
+            require_count(self.name, "fakes", self.fakes, 1, 99)
+        require_choice(self.name, "enrolment", self.enrolment, ("provisioned", "open"))
 
     @property
     def knowledge(self) -> Knowledge:
@@ -55,7 +60,7 @@ class Sybil:
     def tap(self, scene: LinkScene) -> Tap:
         """Return the tap of a run."""
         count = len(scene.held) if self.fakes is None else self.fakes
-        return _Crowd(scene, [f"{PREFIX}-{number:03d}" for number in range(1, count + 1)])
+        return _Crowd(scene, [f"{PREFIX}-{number:02d}" for number in range(1, count + 1)])
 
 
 class _Crowd(Wiretap):
