@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,9 +86,26 @@ def _frames(job: Job) -> dict[str, Any]:
     network = task.network
     return _fields(job, task, cast, rows, accounts, lambda model, x: forward(network, model, x)) | {
         "model_sha256": rows[-1].model_sha256,
+        **_on_frames(rows, clients, cast),
         "bytes_up": sum(row.bytes_up for row in rows),
         "bytes_down": sum(row.bytes_down for row in rows),
         "notes": notes,
+    }
+
+
+def _on_frames(rows: list[RoundRow], clients: list[ClientRow], cast: Cast) -> dict[str, Any]:
+    """What became of updates by name, and how long rounds were open."""
+    refusals = Counter[str]()
+    for each in clients:
+        refusals.update(each.refusals)
+        if each.verdict == "missing":
+            refusals["missing"] += 1
+    info = None if cast.attack is None or not cast.byzantine else cast.attack.info
+    return {
+        "leaves": "" if info is None else info.leaves,
+        "answer": [] if info is None else list(info.answer),
+        "refusals": dict(sorted(refusals.items())),
+        "open_s": float(np.median([row.open_s for row in rows])),
     }
 
 
