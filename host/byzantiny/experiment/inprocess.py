@@ -118,7 +118,9 @@ def check_inprocess(run: RunConfig, arm: str) -> None:
     """Refuse what has no meaning without frames. Raises ConfigError."""
     attack = make_attack(run)
     if attack is not None and attack.info.on_wire:
-        raise ConfigError(f"arms.{arm}: {run.attack.name} acts on frames, which are neither in process nor past the wire")
+        raise ConfigError(
+            f"arms.{arm}: {run.attack.name} acts on frames, which are neither in process nor past the wire"
+        )
     cohort = run.round.cohort or len(run.client_ids())
     if run.round.quorum not in (0, cohort):
         raise ConfigError(
