@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from byzantiny.experiment.shares import share_out
 from byzantiny.report import write_report
 from byzantiny_models.tasks import load_task
 
+Check = Callable[[Path, int], Counter[str]]
 ROUNDS = 5
 ON_WIRE = [name for name, attack in ATTACKS.items() if attack.info.on_wire]
 HELD = ["dev-02", "dev-05"]
@@ -98,7 +100,7 @@ def silent(untouched: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("name", ON_WIRE)
 def test_an_attack_on_the_wire_is_answered_and_leaves_what_its_card_says(
-    name: str, tmp_path: Path, untouched: list[str], silent: list[str]
+    name: str, tmp_path: Path, untouched: list[str], silent: list[str], check_exactly_once: Check
 ) -> None:
     info = ATTACKS[name].info
     run = ran(tmp_path, config({"name": name, "byzantine": HELD}))
@@ -118,6 +120,8 @@ def test_an_attack_on_the_wire_is_answered_and_leaves_what_its_card_says(
         assert run.verdicts(byzantine=True) == {"accepted"}, "a lie with a good key is not told from an honest update"
     honest = {row["verdict"] for row in run.clients if row["client_id"].startswith("dev") and not row["byzantine"]}
     assert honest == {"accepted"}, "others are not touched"
+    counted = check_exactly_once(rundir.arm_dir(run.path, "main", 1) / "ledger.sqlite", ROUNDS)
+    assert counted["ACCEPTED"] == ROUNDS * (3 if info.leaves == "silent" else 5), "an input once, or not at all (P2)"
     page = write_report(run.path).read_text("utf-8")
     assert name in page
 
