@@ -112,7 +112,7 @@ def round_row(facts: RoundFacts, collected: Collected, accepted: int, traffic: M
         bytes_resent=sum(each.resent for each in traffic.values()),
         model_sha256=facts.model_sha256,
         wall_s=round(facts.wall_s, 4),
-        open_s=round(facts.open_s, 3),
+        open_s=round(float(facts.open_s), 3),
         server_ms=round(facts.server_ms, 3),
         shifts=list(facts.shifts),
     )
