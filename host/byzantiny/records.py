@@ -204,7 +204,11 @@ class ArmInfo(_Record, frozen=True, kw_only=True):
     attack: str
     """`none`, or the attack with its parameters."""
     attack_start_round: int | None
+    attack_stop_round: int | None = None
     byzantine: list[str]
+    """Who lies; with `f`, who may."""
+    f: int | None = None
+    """How many of these lie in a round, where they are drawn anew for each; None: all."""
     defence: list[str]
     """The pipeline's stages with their parameters, in order."""
     overrides: dict[str, Any] = {}

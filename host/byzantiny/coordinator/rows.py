@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -26,6 +26,12 @@ class ClientFacts:
     transport: str
     byzantine: bool = False
     attack: str = ""
+    rounds: Callable[[int], bool] | None = None
+    """In which rounds it is Byzantine, where that changes."""
+
+    def lies(self, round_num: int) -> bool:
+        """Whether it is Byzantine in a round."""
+        return self.byzantine and (self.rounds is None or self.rounds(round_num))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +153,8 @@ def client_rows(
             client_id=client_id,
             body=known.body,
             transport=known.transport,
-            byzantine=known.byzantine,
-            attack=known.attack,
+            byzantine=known.lies(facts.round_num),
+            attack=known.attack if known.lies(facts.round_num) else "",
             verdict=verdict,
             reason=reason,
             refusals=_refusals(by_client.get(client_id, []), collected.device_refusals.get(client_id))

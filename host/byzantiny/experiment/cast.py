@@ -12,6 +12,7 @@ from byzantiny.attacks import load_attacks
 from byzantiny.attacks.base import LinkAttack, Measured, Place, Samples, poison
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
 from byzantiny.experiment.shares import Share, hash_shares, share_out
+from byzantiny.fleet.schedule import Schedule
 from byzantiny.suggest import unknown_name
 from byzantiny_models import datasets
 from byzantiny_models.networks import initial_model
@@ -98,12 +99,14 @@ def secret_of(seed: int, client_id: str) -> bytes:
 
 
 def byzantine_ids(run: RunConfig, seed: int) -> list[str]:
-    """Return who lies: the ids the config names, or as many as it says, drawn from the seed."""
+    """Return who lies, or may: the ids the config names, as many as it says, drawn from the seed, or all, in turn."""
     chosen = run.attack.byzantine
     if isinstance(chosen, list):
         return chosen
     ids = sorted(run.client_ids())
-    picked = rng_for(seed, Stream.ATTACK).choice(len(ids), size=chosen, replace=False)
+    if run.attack.attackers == "resampled" and run.liars:
+        return ids
+    picked = rng_for(seed, Stream.ATTACK).choice(len(ids), size=run.liars, replace=False)
     return [ids[int(index)] for index in sorted(picked)]
 
 
@@ -123,9 +126,27 @@ def make_attack(run: RunConfig) -> Any:
         attack = factory(**run.attack.params)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"attack {run.attack.name}: {error}") from error
-    if hasattr(attack, "poison") and run.attack.start_round > 1:
-        raise ConfigError(
-            f"attack.start_round = {run.attack.start_round}: {run.attack.name} poisons the data a device"
-            " holds, which acts from round 1; set it to 1"
-        )
+    if hasattr(attack, "poison"):
+        _check_steady(run)
     return attack
+
+
+def schedule_of(run: RunConfig, seed: int) -> Schedule:
+    """Return who lies when."""
+    attack = run.attack
+    drawn = run.liars if attack.attackers == "resampled" else None
+    return Schedule(attack.start_round, attack.stop_round, drawn, seed)
+
+
+def _check_steady(run: RunConfig) -> None:
+    """What a device holds does not change between rounds. Raises ConfigError."""
+    attack = run.attack
+    for key, value, steady, remedy in (
+        ("start_round", attack.start_round, 1, "set it to 1"),
+        ("stop_round", attack.stop_round, None, "leave it out"),
+        ("attackers", attack.attackers, "fixed", 'set it to "fixed"'),
+    ):
+        if value != steady:
+            raise ConfigError(
+                f"attack.{key} = {value}: {attack.name} poisons the data a device holds, which acts from round 1; {remedy}"
+            )

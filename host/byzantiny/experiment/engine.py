@@ -139,7 +139,7 @@ class Engine:
                 stage.broker,
                 name,
                 self.entropy,
-                adversary=make_adversary(run, cast, network),
+                adversary=make_adversary(run, seed, cast, network),
                 folder=None if self.in_memory else folder,
                 known=self.known.get((arm, seed)),
                 notice=lambda text: self.listener(Notice(text)),

@@ -34,8 +34,7 @@ def let_in(run: RunConfig, where: str) -> RunConfig:
         sybil = Sybil(**run.attack.params)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: attack {Sybil.name}: {error}") from error
-    listed = run.attack.byzantine
-    count = sybil.fakes or (listed if isinstance(listed, int) else len(listed))
+    count = sybil.fakes or run.liars
     if not count:
         return run
     group = ClientGroup(prefix=PREFIX, count=count, body="numpy", transport="memory", borrowed=BORROWED)

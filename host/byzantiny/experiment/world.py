@@ -18,7 +18,7 @@ from byzantiny.bodies.ports import Ports, load_ports
 from byzantiny.bodies.registry import GROUP as BODIES
 from byzantiny.bodies.registry import largest_payload, load_body
 from byzantiny.coordinator import NOBODY, ClientFacts, Clock, Link, RealClock, VirtualClock, Witness
-from byzantiny.experiment.cast import Cast, Role
+from byzantiny.experiment.cast import Cast, Role, schedule_of
 from byzantiny.experiment.config import ClientGroup, RunConfig
 from byzantiny.fleet import AdversaryPlan, Fleet, FleetThread, Hub, HubStore, Member, Relay
 from byzantiny.records import FirmwareInfo
@@ -126,7 +126,11 @@ class _Builder:
             secrets={role.client_id: self._spec(role).secret for role in roles},
             clients={
                 role.client_id: ClientFacts(
-                    role.group.body, role.group.transport, role.byzantine, attack if role.byzantine else ""
+                    role.group.body,
+                    role.group.transport,
+                    role.byzantine,
+                    attack if role.byzantine else "",
+                    self._turn(role.client_id),
                 )
                 for role in roles
             },
@@ -225,6 +229,7 @@ class _Builder:
             rng=rng_for(self._seed, Stream.ATTACK, round_num=LINKS_ROUND),
             keys={client_id: derive_keys(specs[client_id].secret) for client_id in held} if granted else {},
             start_round=self._run.attack.start_round,
+            stop_round=self._run.attack.stop_round,
         )
 
     def _open_mqtt(self) -> None:
@@ -253,8 +258,15 @@ class _Builder:
         relay, plan = None, self._setting.adversary
         if self._relayed(role) and plan is not None:
             jitter = rng_for(self._seed, Stream.LINK, round_num=1, client_id=role.client_id)
-            relay = Relay(self._spec(role), self._setting.network.layout, plan, jitter, self._hub)
+            relay = Relay(
+                self._spec(role), self._setting.network.layout, plan, jitter, self._hub, tuple(self._cast.byzantine)
+            )
         return Member(role.client_id, body, slot, relay)
+
+    def _turn(self, client_id: str) -> Callable[[int], bool] | None:
+        """In which rounds a client is Byzantine, where attackers are drawn anew for each."""
+        schedule, pool = schedule_of(self._run, self._seed), self._cast.byzantine
+        return None if schedule.resampled is None else lambda number: client_id in schedule.among(pool, number)
 
     def _relayed(self, role: Role) -> bool:
         return role.byzantine and not self._cast.poisons_data and not self._cast.on_links

@@ -19,6 +19,7 @@ from byzantiny.attacks import AttackContext, AttackError, UpdateAttack
 from byzantiny.attacks import craft as craft_rows
 from byzantiny.attacks.context import Samples
 from byzantiny.attacks.objects import ManifestAttack
+from byzantiny.fleet.schedule import ALWAYS, Schedule
 from byzantiny.updates import quantize_rows
 from byzantiny.wire.messages import Offer
 from byzantiny_models.networks import Layout, Network
@@ -39,7 +40,7 @@ class AdversaryPlan:
     """
 
     attack: UpdateAttack | ManifestAttack
-    start_round: int = 1
+    schedule: Schedule = ALWAYS
     fit_bound: bool = True
     """Scale what was crafted into the announced L2 bound: beyond it an update is refused, which no adversary wants."""
     defence: Any = None
@@ -97,8 +98,8 @@ def craft_round(
 ) -> Crafted:
     """Return the codes that every attacker sends: crafted, fitted to the announced bound, put on the grid.
 
-    `honest` are the codes of the honest clients as far as they are known, `own` what the attackers' bodies trained. Before
-    the plan's first round the attackers' own codes come back; so they do, with a note, where too little is known in a round
+    `honest` are the codes of the honest clients as far as they are known, `own` what the attackers' bodies trained. Outside
+    the plan's rounds the attackers' own codes come back; so they do, with a note, where too little is known in a round
     (nobody else came, or the sampled attackers are a majority that the attack has no formula for).
 
     Raises:
@@ -121,7 +122,7 @@ def craft_rows_of(
         AttackError: the attack needs to know more than it is given.
     """
     ids = _ordered(own)
-    if scene.offer.round_num < plan.start_round or not ids:
+    if not plan.schedule.during(scene.offer.round_num) or not ids:
         return {client_id: own[client_id] for client_id in ids}
     if plan.together:
         present = _ordered([*honest, *own])

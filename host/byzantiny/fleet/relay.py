@@ -38,6 +38,8 @@ class Relay:
     """Jitter of its own timers; the attack's randomness has its own key, per round."""
     hub: Hub | None = None
     """Where the attackers of a run meet; needed by attacks that know more than their own update."""
+    pool: tuple[str, ...] = ()
+    """Who may lie in the run; without it, nobody else is known of."""
     _machine: DeviceMachine | None = field(default=None, init=False)
     _session: HostSession = field(init=False)
     _request: TrainRequest | None = field(default=None, init=False)
@@ -147,7 +149,12 @@ class Relay:
         return list(self._machine.provide(codes, parts.manifest.n_samples, offer_body=request.offer_body))
 
     def _forges(self, request: TrainRequest) -> bool:
-        return isinstance(self.plan.attack, ManifestAttack) and request.offer.round_num >= self.plan.start_round
+        return isinstance(self.plan.attack, ManifestAttack) and self._lies(request.offer.round_num)
+
+    def _lies(self, round_num: int) -> bool:
+        """Whether it is this client's turn; where attackers are drawn anew, the pool is the whole fleet."""
+        schedule, own = self.plan.schedule, self.spec.client_id
+        return own in schedule.act(self.pool or (own,), round_num)
 
     def _forge(self, request: TrainRequest, codes: Codes, n_samples: int) -> list[bytes]:
         """Upload what the attack makes of the object, one after the other; without any the device stays silent."""
@@ -175,7 +182,7 @@ class Relay:
 
     def _craft(self, request: TrainRequest, honest: Codes, now: float) -> Codes | None:
         """What to send; None while the hub keeps it back."""
-        if request.offer.round_num < self.plan.start_round:
+        if not self._lies(request.offer.round_num):
             return honest
         if self.plan.together:
             if self.hub is None:

@@ -82,7 +82,7 @@ def _frames(job: Job) -> dict[str, Any]:
             msgspec.json.decode(line, type=ClientRow) for line in (arm / "clients.jsonl").read_bytes().splitlines()
         ]
     few = minority_of(cast, task.classes)
-    accounts = [_account(row, clients, cast, few) for row in rows]
+    accounts = [_account(row, clients, few) for row in rows]
     network = task.network
     return _fields(job, task, cast, rows, accounts, lambda model, x: forward(network, model, x)) | {
         "model_sha256": rows[-1].model_sha256,
@@ -109,10 +109,10 @@ def _on_frames(rows: list[RoundRow], clients: list[ClientRow], cast: Cast) -> di
     }
 
 
-def _account(row: RoundRow, clients: list[ClientRow], cast: Cast, few: frozenset[str]) -> Account:
+def _account(row: RoundRow, clients: list[ClientRow], few: frozenset[str]) -> Account:
     mine = [each for each in clients if each.round_num == row.round_num and each.verdict == "accepted"]
     kept = np.array([bool(each.kept) for each in mine], np.bool_)
-    return account([each.client_id for each in mine], kept, set(cast.byzantine), few)
+    return account([each.client_id for each in mine], kept, {each.client_id for each in mine if each.byzantine}, few)
 
 
 def _fields(
