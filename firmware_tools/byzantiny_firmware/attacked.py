@@ -55,6 +55,22 @@ IN_FIRMWARE: Mapping[str, Option] = {
 """The attacks that are build options, by the names that they have in front of a board."""
 
 
+BUILD_ID = 0xBAD00000
+"""What an attacked build's id begins with (byz_client.h)."""
+
+
+def attack_of(build_id: int) -> str | None:
+    """Return the attack inside a build, by the id that its HELLO gives; None for an honest one.
+
+    >>> attack_of(1), attack_of(BUILD_ID + 3), attack_of(BUILD_ID + 99)
+    (None, 'label-flip', 'an unknown attack')
+    """
+    if build_id & 0xFFF00000 != BUILD_ID:
+        return None
+    numbers = {option.number: name for name, option in IN_FIRMWARE.items()}
+    return numbers.get(build_id - BUILD_ID, "an unknown attack")
+
+
 def options(attack: str, network: Network, parameters: Mapping[str, int] | None = None) -> tuple[str, ...]:
     """Return the compiler's options of an attack. Raises FirmwareError naming value, limit and remedy.
 

@@ -236,6 +236,20 @@ def build_measuring(out_dir: Path, board: str, core: str, network: str) -> tuple
     return paths
 
 
+def build_counted(out_dir: Path, board: str, core: str, network: str, defines: Sequence[str]) -> Path:
+    """Build an image whose markers lie around a whole update, training, codes and tag, for counting; `defines` are its options.
+
+    Raises:
+        zigcc.CompileError: no compiler, or a source that does not compile.
+    """
+    sources = image_sources(board)
+    sha256 = attacked_sha256(sources, defines)
+    path = out_dir / f"counted-{sha256[:12]}_{core}.elf"
+    extra = ("-DBYZ_MARK_UPDATE", *defines)
+    zigcc.run_jobs([zigcc.Job(path, _image_arguments(board, core, network, sources, sha256, extra))])
+    return path
+
+
 def attacked_sha256(sources: Sequence[Path], defines: Sequence[str]) -> str:
     """The hash that an attacked build carries: of its sources and of its options, so that it is never an honest one's."""
     text = "\n".join(("byzantiny-attacked-1", zigcc.sources_sha256(FIRMWARE, sources), *defines))

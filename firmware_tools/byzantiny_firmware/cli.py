@@ -15,6 +15,7 @@ from rich.table import Table
 
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny_firmware import library, sizes
+from byzantiny_firmware.attacked import IN_FIRMWARE, attacked_image
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.images import CORES, DEFAULT_NETWORK, MAX_PAYLOAD
 from byzantiny_models.networks import NETWORKS
@@ -29,10 +30,22 @@ _DEMO_SAMPLES = 60
 @app.command()
 def build(
     force: Annotated[bool, typer.Option("--force", help="Rebuild even what is up to date.")] = False,
+    attack: Annotated[str | None, typer.Option("--attack", help=f"Images that lie: {', '.join(IN_FIRMWARE)}.")] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=INTEGER", help="A parameter of the attack.")
+    ] = None,
+    core: Annotated[str | None, typer.Option("--core", help="With --attack: this core alone.")] = None,
+    network: Annotated[str, typer.Option(help="With --attack: the images of this network.")] = DEFAULT_NETWORK,
     as_json: Json = False,
 ) -> None:
     """Build the native libraries and the firmware images from their sources, with the compiler of the ziglang wheel."""
-    paths = library.rebuild(force=force)
+    if attack is None and (parameters or core):
+        raise FirmwareError("--param and --core are about an attack; name it with --attack")
+    if attack is None:
+        paths = library.rebuild(force=force)
+    else:
+        given = _parameters(parameters or [])
+        paths = [attacked_image(each, network, attack, given) for each in ([core] if core else CORES)]
     if as_json:
         _print_json({"built": [str(path) for path in paths]})
     else:
@@ -128,6 +141,21 @@ def measure(
     for name, by_core in counts.items():
         table.add_row(name, *(f"{by_core[core]:,.0f}" for core in CORES))
     Console().print(table)
+
+
+def _parameters(settings: list[str]) -> dict[str, int]:
+    """Parse NAME=INTEGER.
+
+    >>> _parameters(["scale=4"])
+    {'scale': 4}
+    """
+    parsed = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not value.strip().lstrip("-").isdigit():
+            raise FirmwareError(f"--param {setting}: write NAME=INTEGER, e.g. --param scale=4")
+        parsed[name.strip()] = int(value)
+    return parsed
 
 
 def _secret(text: str) -> bytes:

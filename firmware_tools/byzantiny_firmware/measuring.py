@@ -26,7 +26,7 @@ from byzantiny.wire.messages import Offer
 from byzantiny_firmware import build, zigcc
 from byzantiny_firmware.images import BOARD, CORES
 from byzantiny_firmware.inference_cost import RECORD
-from byzantiny_firmware.unicorn import UnicornBody
+from byzantiny_firmware.unicorn import BoardStats, UnicornBody
 from byzantiny_models import datasets
 from byzantiny_models.networks import NETWORKS, Network, initial_model
 
@@ -54,6 +54,17 @@ def instructions_per_step(
     Raises:
         FirmwareError: no such image, or no emulator.
     """
+    return counted_round(network, image, x, y, lr_shift).instructions_per_step
+
+
+def counted_round(
+    network: Network, image: str, x: npt.NDArray[np.int8], y: npt.NDArray[np.uint8], lr_shift: int = 5
+) -> BoardStats:
+    """Return what an emulated board has counted in one round of one epoch.
+
+    Raises:
+        FirmwareError: no such image, or no emulator.
+    """
     secret, layout = bytes(32), network.layout
     spec = DeviceSpec("dev-01", secret, datasets.pack(x, y, network.classes), network.name, base=network.base)
     model = layout.pack(initial_model(network, 1))
@@ -71,7 +82,7 @@ def instructions_per_step(
             sent = [(0, frame) for step in steps for frame in step.frames]
             steps = [session.on_frame(frame, now) for _, frame in body.exchange(sent, int(1000 * now))]
             steps += [] if steps else [session.on_time(now)]
-        return body.boards[0].stats().instructions_per_step
+        return body.boards[0].stats()
     finally:
         body.close()
 

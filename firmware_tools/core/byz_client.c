@@ -406,9 +406,15 @@ static void train(byz_client_t *client) {
     if (config->training_begin != NULL) config->training_begin(config->user);
     const int steps = byz_train(config->network, config->work, &client->data, &params, config->scratch, config->order,
                                 config->order_capacity);
+#if !defined(BYZ_MARK_UPDATE)
     if (config->training_end != NULL) config->training_end(config->user, steps < 0 ? 0 : (uint32_t)steps);
+#endif
     /* Neither can fail: the offer was judged when it was accepted, the model just before. */
-    if (steps < 0 || build_update(client) != BYZ_OK) return;
+    const int failed = steps < 0 || build_update(client) != BYZ_OK;
+#if defined(BYZ_MARK_UPDATE) /* an image that is built to be counted: the update lies between the markers as well */
+    if (config->training_end != NULL) config->training_end(config->user, steps < 0 ? 0 : (uint32_t)steps);
+#endif
+    if (failed) return;
     client->training_steps += (uint32_t)steps;
 }
 

@@ -18,6 +18,7 @@ from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.ports import Ports, Training
 from byzantiny.records import FirmwareInfo
 from byzantiny.wire.messages import Hello
+from byzantiny_firmware.attacked import attack_of
 from byzantiny_firmware.ports import UnicornPorts
 from byzantiny_firmware.unicorn import BoardHandle, start_board
 from byzantiny_hil.boardmap import Emulated, Mapped, Wired, load_map
@@ -96,12 +97,15 @@ def ports(
     board: str | None = None,
     boards: Path | None = None,
     round_num: int | None = None,
+    attack: str | None = None,
+    **parameters: int,
 ) -> Ports:
     """Return the port of a board of the map, for a group of one client: the entry `board` of `byzantiny.ports`.
 
     An emulated entry is started as the client it is given. A real one is opened once, to see that it answers and is the
     mapped one; its device id must be the client's id, and its data the client's share (or `own_data` is set). With
-    `round_num`, the first round there will be, it must also still take that round (docs/wire.md 5, STALE_ROUND).
+    `round_num`, the first round there will be, it must also still take that round (docs/wire.md 5, STALE_ROUND). `attack` says
+    that its firmware lies: an emulated entry is started so, and a real one must say it of itself, as an honest one must not.
 
     Raises HilError: no board named, not one client, another identity, other data, a later round; else as `open_board`.
 
@@ -119,7 +123,7 @@ def ports(
         raise HilError(f"board `{board}` is one device, not {len(specs)}; set count = 1, and one group for each board")
     entry = mapped.entry
     if isinstance(entry, Emulated):
-        return UnicornPorts(specs, image=entry.image)
+        return UnicornPorts(specs, image=entry.image, attack=attack, **parameters)
     if specs[0].client_id != mapped.device_id:
         raise HilError(
             f"{mapped.at}: the board is provisioned as `{mapped.device_id}`, the experiment's client is "
@@ -127,6 +131,7 @@ def ports(
         )
     with open_mapped(mapped) as opened:
         _check_data(opened, specs[0])
+        _check_honesty(opened, attack)
         oldest = oldest_round(opened) if round_num is not None else 0
         if round_num is not None and oldest > round_num:
             raise opened.error(
@@ -135,6 +140,17 @@ def ports(
             )
     spec = dataclasses.replace(specs[0], secret=opened.secret, address=entry.address)
     return BoardPorts(board, entry, spec, opened.hello)
+
+
+def _check_honesty(board: Board, attack: str | None) -> None:
+    """A firmware with an attack inside says so in HELLO, and is taken for nothing else."""
+    inside = attack_of(board.hello.build_id)
+    if inside != attack:
+        raise board.error(
+            f"its firmware is {'honest' if inside is None else f'built with {inside} inside'}, and the experiment says "
+            f"{'nothing of an attack' if attack is None else f'firmware_attack = {attack!r}'}; flash the other, or change the"
+            " client's group"
+        )
 
 
 def _check_data(board: Board, spec: DeviceSpec) -> None:

@@ -137,7 +137,8 @@ class _Builder:
             },
             instructions=self._instructions,
             firmware=lambda: [info for each in self._described for info in each.firmware()],
-            samples={role.client_id: role.samples for role in roles},
+            # A real board may have data of its own, of which the experiment knows nothing.
+            samples={role.client_id: role.samples for role in roles if role.group.body != "board"},
             refused=self._refused,
             witness=self._hub or NOBODY,
             check=self._check,
@@ -172,9 +173,8 @@ class _Builder:
         """Serial clients: the coordinator opens their ports, except a Byzantine one's, which its relay opens."""
         group = roles[0].group
         factory = load_ports(group.body)
-        options = (
-            {"board": group.board, "round_num": self._setting.first_round} if group.board else _lies(group, factory)
-        )
+        options: dict[str, Any] = {"board": group.board, "round_num": self._setting.first_round} if group.board else {}
+        options |= _lies(group, factory)
         ports = factory([self._spec(role) for role in roles], **options)
         self._stack.callback(ports.close)
         self._describe(ports)
