@@ -18,8 +18,10 @@ from byzantiny.attacks.base import (
     Measured,
     Place,
     Samples,
+    StartAttack,
     UpdateAttack,
     craft,
+    hand_over,
     poison,
 )
 from byzantiny.attacks.card import ACCESS, ATLAS, NEEDS, NIST
@@ -34,6 +36,7 @@ from byzantiny.attacks.data.generated import Generated
 from byzantiny.attacks.data.injection import Injection
 from byzantiny.attacks.data.label_flip import LabelFlip
 from byzantiny.attacks.deployed import deployed
+from byzantiny.attacks.pretrained.poisoned_start import PoisonedStart
 from byzantiny.attacks.quantized.bit_flip import BitFlip
 from byzantiny.attacks.quantized.directed_rounding import DirectedRounding
 from byzantiny.attacks.quantized.dormant_backdoor import DormantBackdoor
@@ -111,6 +114,8 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
     "neurotoxin": Neurotoxin,
     "pgd-backdoor": PGDBackdoor,
     "split-update": SplitUpdate,
+    # pretrained
+    "poisoned-start": PoisonedStart,
     # quantized
     "bit-flip": BitFlip,
     "directed-rounding": DirectedRounding,
@@ -184,16 +189,19 @@ __all__ = [
     "PGDBackdoor",
     "Place",
     "PoisonedFL",
+    "PoisonedStart",
     "Samples",
     "Saturate",
     "SaturationPinning",
     "SignFlip",
     "SplitUpdate",
+    "StartAttack",
     "SteerGrid",
     "UpdateAttack",
     "Zero",
     "craft",
     "deployed",
+    "hand_over",
     "load_attacks",
     "poison",
 ]

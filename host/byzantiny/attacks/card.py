@@ -76,14 +76,15 @@ class AttackInfo:
     parameter that makes it the honest update, or leaves the data as they are, at 0; "" where none does.
 
     Raises:
-        AttackError: a name that is none of these; a data attack that does not say whether it may touch what is there.
+        AttackError: a name that is none of these; a data attack that does not say whether it may touch what is there; an
+            attack on the start, and on nothing else, that does not say that this is its access.
     """
 
     name: str
     formula: str
     goal: Literal["untargeted", "targeted"]
     knowledge: Knowledge
-    capability: Literal["data", "update", "manifest", "link"]
+    capability: Literal["data", "update", "manifest", "link", "start"]
     paper: str
     access: Access = "logic corruption"
     aims_at: Aim = "nothing"
@@ -105,4 +106,9 @@ class AttackInfo:
         if self.capability == "data" and self.access == "logic corruption":
             raise AttackError(
                 f"{self.name}: a data attack has access by data manipulation or data injection; say which on its card"
+            )
+        if (self.capability == "start") != (self.access == "pretrained start"):
+            raise AttackError(
+                f"{self.name}: capability {self.capability!r} with access by {self.access}; an attack that hands over the"
+                " first model has capability 'start' and access by pretrained start"
             )

@@ -29,7 +29,7 @@ _TRIAL_CLIENTS = 512
 
 def make_adversary(run: RunConfig, cast: Cast, network: Network) -> AdversaryPlan | None:
     """Return what the Byzantine clients do beyond training on their data; None where there is no such thing."""
-    if cast.attack is None or cast.poisons_data or not cast.byzantine:
+    if not cast.crafts or not cast.byzantine:
         return None
     data = {role.client_id: datasets.unpack(role.dataset)[:2] for role in cast.roles if role.byzantine}
     plan = replace(_plan(run, cast.attack, network.layout), network=network, data=data, chosen=cast.chosen)
@@ -88,7 +88,7 @@ def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
             f"arms.{arm}: {run.attack.name} needs to be {attack.knowledge}, the experiment grants {granted!r}; set"
             f" attack.knowledge = {attack.knowledge!r}, or choose parameters that need no more"
         )
-    if hasattr(attack, "poison"):
+    if not hasattr(attack, "craft"):
         return
     f = max(1, min(liars, round(liars * n / len(run.client_ids()))))
     if n > _TRIAL_CLIENTS:

@@ -45,6 +45,11 @@ class Cast:
     """The inputs that a targeted attack is measured on, and the labels that they are to get."""
 
     @property
+    def crafts(self) -> bool:
+        """Whether the Byzantine clients send what an attack crafts; all others train honestly, on whatever they were given."""
+        return self.attack is not None and hasattr(self.attack, "craft")
+
+    @property
     def byzantine(self) -> list[str]:
         """The ids of the Byzantine clients."""
         return [role.client_id for role in self.roles if role.byzantine]
@@ -118,9 +123,9 @@ def make_attack(run: RunConfig) -> Any:
         attack = factory(**run.attack.params)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"attack {run.attack.name}: {error}") from error
-    if hasattr(attack, "poison") and run.attack.start_round > 1:
+    if not hasattr(attack, "craft") and run.attack.start_round > 1:
+        what = "the data a device holds, which acts" if hasattr(attack, "poison") else "the first model, which is there"
         raise ConfigError(
-            f"attack.start_round = {run.attack.start_round}: {run.attack.name} poisons the data a device"
-            " holds, which acts from round 1; set it to 1"
+            f"attack.start_round = {run.attack.start_round}: {run.attack.name} poisons {what} from round 1; set it to 1"
         )
     return attack

@@ -224,7 +224,7 @@ class _Builder:
         return Member(role.client_id, body, slot, relay)
 
     def _relayed(self, role: Role) -> bool:
-        return role.byzantine and not self._cast.poisons_data
+        return role.byzantine and self._cast.crafts
 
     def _spec(self, role: Role) -> DeviceSpec:
         if role.client_id in self._there:

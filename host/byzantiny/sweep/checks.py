@@ -8,8 +8,10 @@ import msgspec
 
 from byzantiny.errors import ByzantinyError
 from byzantiny.experiment.adversary import check_adversary
-from byzantiny.experiment.cast import make_cast
+from byzantiny.experiment.cast import make_attack, make_cast
+from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.inprocess import check_inprocess
+from byzantiny.experiment.opening import open_first, poisons_start
 from byzantiny.experiment.resolve import check_pipeline, check_training
 from byzantiny.experiment.wires import check_wire
 from byzantiny.suggest import unknown_name
@@ -77,8 +79,17 @@ def _checks(job: Job, task: Task) -> list[Check]:
         ),
         (("wire", rest, defence, job.wire), lambda: check_wire(job.wire, run, "cell", scoped())),
         (("engine", rest, job.frames), lambda: None if job.frames else check_inprocess(run, "cell")),
+        (("start", rest, attack if _poisons_start(run) else b""), lambda: open_first(run, job.seed, task)),
         (("poison", rest, attack, msgspec.json.encode(run.partition)), lambda: make_cast(run, job.seed, scoped())),
     ]
+
+
+def _poisons_start(run: RunConfig) -> bool:
+    """Whether what round 1 begins with is the attack's; an attack that is no attack is named by another check."""
+    try:
+        return poisons_start(make_attack(run))
+    except ConfigError:
+        return False
 
 
 def _shares(job: Job, task: Task) -> Check:
