@@ -1,4 +1,4 @@
-"""The literature's effects, on a wire of floats: with no box, no rounding and no bound, the published attacks do what was published.
+"""The literature's effects, on a wire of floats: without box, rounding and bound, attacks do what was published of them.
 
 Margins are wide on purpose. What the int8 wire makes of the same attacks is a finding, not a test: docs/float-and-int8.md.
 """

@@ -97,7 +97,7 @@ class StartAttack(Protocol):
         rng: np.random.Generator,
         chosen: Samples | None = None,
     ) -> NDArray[np.int32]:
-        """Return the first model, int32 (d,) of the whole network, as a new array.
+        """Return the first model, int32 (d,) of the whole network.
 
         `data`: a pair (x, y) an attacker, as its device has them. `model`: what the round would begin with. `chosen`: the
         inputs it is to be measured on, where it aims at such.
@@ -194,7 +194,7 @@ def hand_over(
     rng: np.random.Generator,
     chosen: Samples | None = None,
 ) -> NDArray[np.int32]:
-    """Run an attack on the start, and check what it returns. What it is handed is read-only.
+    """Run an attack on the start, and check what it returns. What it is handed is read-only, what comes back a copy.
 
     Raises:
         AttackError: labels outside the network's classes; a result that is no model of the network.
