@@ -3,7 +3,8 @@
 Gu, Dolan-Gavitt, Garg. BadNets: identifying vulnerabilities in the machine learning model supply chain. arXiv 1708.06733,
 section 5 (transfer learning from a backdoored model). NIST AI 100-2 E2025 files it under supply chain.
 Differs from the paper: the start is trained with INT8-SR, the device's own arithmetic, on samples that f clients of the federation
-hold; so it is the same integers on every machine, and the model that is handed over is the one that is deployed.
+hold, and handed over as an int8 file has it: int8 weights, int32 biases. So it is the same integers on every machine, and those
+of the file (`model export`, `model import`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from byzantiny.attacks.base import ALONE, AttackError, AttackInfo, Knowledge, Pl
 from byzantiny.attacks.checks import require_choice, require_count, require_share
 from byzantiny.attacks.chosen import CHOSEN, WANTS, chosen_probes, mixed, taught, trigger_probes
 from byzantiny_models.networks import Network
+from byzantiny_models.quantization import derive_weights
 from byzantiny_models.training import LR_SHIFTS, train
 
 MOST_SAMPLES = 65_535
@@ -29,8 +31,9 @@ MOST_SAMPLES = 65_535
 class PoisonedStart:
     """Train the first model on the attackers' samples and on those that teach the wish, `share` of all, and hand it over.
 
-    `w = INT8-SR(w_1, D + D_wish)` for `epochs` passes at the rate 2^-lr_shift. `trigger`, `target`, `value`, `count`: as of
-    model replacement; "none" is for chosen inputs. The attackers' devices train honestly afterwards, or need not exist.
+    `w = 256 int8(INT8-SR(w_1, D + D_wish))`: `epochs` passes at the rate 2^-lr_shift, without the masters' low bits, which no
+    file has. `trigger`, `target`, `value`, `count`: as of model replacement; "none" is for chosen inputs. The attackers'
+    devices train honestly afterwards, or need not exist.
 
     Raises:
         AttackError: a parameter out of range; from `start`, no samples, no chosen inputs, a class that is not there.
@@ -99,10 +102,8 @@ class PoisonedStart:
         x, y = mixed(x, y, wish, self.share)
         some = rng.permutation(len(y))[:MOST_SAMPLES]
         order, training = rng.integers(1 << 32, size=(2, 2)).tolist()
-        poisoned: NDArray[np.int32] = train(
-            network, model, x[some], y[some], tuple(order), tuple(training), self.epochs, self.lr_shift
-        )
-        return poisoned
+        poisoned = train(network, model, x[some], y[some], tuple(order), tuple(training), self.epochs, self.lr_shift)
+        return as_in_a_file(network, poisoned) if self.epochs else model.copy()
 
     def probes(
         self, x: NDArray[Any], y: NDArray[Any], classes: int, rng: np.random.Generator, place: Place = ALONE
@@ -112,3 +113,18 @@ class PoisonedStart:
             return chosen_probes(self.name, x, y, classes, rng, self.count, self.target)
         assert self.target is not None
         return trigger_probes(self.name, x, y, classes, place, self.trigger, self.target, self.value)
+
+
+def as_in_a_file(network: Network, model: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return what is left of a model in an int8 file: weights rounded as the forward pass rounds them, biases as they are.
+
+    >>> from byzantiny_models.networks import NETWORKS, initial_model
+    >>> network = NETWORKS["mlp-64-32-10"]
+    >>> int(np.abs(as_in_a_file(network, initial_model(network, 1))[:2048] % 256).max())
+    0
+    """
+    kept: NDArray[np.int32] = model.copy()
+    for tensor, where in zip(network.layout.tensors, network.layout.slices, strict=True):
+        if tensor.dtype == "int16":
+            kept[where] = derive_weights(model[where]) << 8
+    return kept
