@@ -183,3 +183,15 @@ def test_a_sweep_refuses_a_start_and_a_poison_that_cannot_be(tmp_path):
     wrong = {"poisoned-start": {"params": {"target": 10}}}
     with pytest.raises(SweepError, match=r"target is 10; the task has classes 0 \.\. 9"):
         check_grid(parse_grid(grid(good, **wrong)))
+
+
+def test_who_poisons_data_knows_the_model_that_training_starts_from(run_in, imported, tmp_path):
+    """Its poison is computed on the start, through frames and in process."""
+    attack = {"name": "feature-collision", "byzantine": 2, "params": {"steps": 5}}
+    table = TABLE | {"rounds": 1, "attack": attack, "model": {"start": str(imported)}}
+    run = parse_experiment(table).base
+    opening = open_first(run, 1, DIGITS)
+    knowing, drawn = make_cast(run, 1, DIGITS, opening.model), make_cast(run, 1, DIGITS)
+    assert [role.dataset for role in knowing.roles] != [role.dataset for role in drawn.roles]
+    outcome = run_in(table, tmp_path / "run")
+    assert hashes(run_inprocess(run, 1, DIGITS)) == [row["model_sha256"] for row in rounds_of(outcome.path)]

@@ -8,6 +8,9 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from byzantiny.attacks import load_attacks
 from byzantiny.attacks.base import Measured, Place, Samples, poison
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
@@ -55,20 +58,24 @@ class Cast:
         return [role.client_id for role in self.roles if role.byzantine]
 
 
-def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
-    """Give every client its data and its part. Raises ConfigError."""
+def make_cast(run: RunConfig, seed: int, task: Task, first: npt.NDArray[np.int32] | None = None) -> Cast:
+    """Give every client its data and its part. Raises ConfigError.
+
+    `first`, the model that round 1 begins with (None: what the seed draws), is what whoever poisons data may know.
+    """
     members = run.members()
     shares = share_out(run, seed, task)
     attack = make_attack(run)
     liars = sorted(byzantine_ids(run, seed), key=str.encode) if attack is not None else []
     poisons_data = attack is not None and hasattr(attack, "poison")
     chosen = chosen_of(attack, seed, task) if liars else None
-    start = initial_model(task.network, seed) if poisons_data and liars else None
+    if first is None and poisons_data and liars:
+        first = initial_model(task.network, seed)
     roles = []
     for (client_id, group), share in zip(members, shares, strict=True):
         x, y = share.of(task)
         if poisons_data and client_id in liars:
-            place = Place(liars.index(client_id), len(liars), task.network, start, chosen)
+            place = Place(liars.index(client_id), len(liars), task.network, first, chosen)
             x, y = poison(attack, x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id), place)
         blob = datasets.pack(x, y, task.network.classes)  # a task may have fewer labels than its network has outputs
         secret = secret_of(seed, client_id)

@@ -129,7 +129,7 @@ class Engine:
             return held
         opening = open_first(run, seed, stage.task, stage.pretrained)
         task, first_model = opening.task, opening.model
-        cast, network = make_cast(run, seed, task), task.network
+        cast, network = make_cast(run, seed, task, first_model), task.network
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))

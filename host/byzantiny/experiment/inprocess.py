@@ -95,7 +95,7 @@ def run_inprocess(
     """Run one arm with one seed. Raises ConfigError for what only frames have (faults, a quorum below the cohort)."""
     check_inprocess(run, arm)
     opening = open_first(run, seed, task)
-    task, cast = opening.task, make_cast(run, seed, opening.task)
+    task, cast = opening.task, make_cast(run, seed, opening.task, opening.model)
     setup = make_setup(run, seed, task, cast, arm=arm, batch=batch, spread=spread)
 
     return run_rounds(setup, opening.model, evaluate or scored(setup.trainer, task, cast.chosen))

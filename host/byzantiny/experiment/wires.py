@@ -95,7 +95,7 @@ def run_on(
     """
     check_inprocess(run, arm)
     opening = open_first(run, seed, task) if opening is None else opening
-    task, cast = opening.task, make_cast(run, seed, opening.task)
+    task, cast = opening.task, make_cast(run, seed, opening.task, opening.model)
     setup = make_setup(run, seed, task, cast, arm=arm, batch=load_batch(trainer=run.training.trainer), spread=spread)
     if not wire.real:
         check_wire(wire, run, arm, task)
