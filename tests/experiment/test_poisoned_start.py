@@ -195,3 +195,9 @@ def test_who_poisons_data_knows_the_model_that_training_starts_from(run_in, impo
     assert [role.dataset for role in knowing.roles] != [role.dataset for role in drawn.roles]
     outcome = run_in(table, tmp_path / "run")
     assert hashes(run_inprocess(run, 1, DIGITS)) == [row["model_sha256"] for row in rounds_of(outcome.path)]
+
+
+def test_the_floor_is_that_of_the_model_which_nobody_poisoned(run_in, tmp_path):
+    (*_, last) = rounds_of(run_in(TABLE, tmp_path / "run").path)
+    assert last["asr"] > 0.8
+    assert last["last"]["asr_initial"] < 0.6

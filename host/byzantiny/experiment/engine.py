@@ -151,7 +151,8 @@ class Engine:
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], first_model)
+            untouched = first_model if opening.untouched is None else opening.untouched
+            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], untouched)
             surroundings = self._surroundings(evaluator, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)

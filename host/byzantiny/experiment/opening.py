@@ -33,6 +33,8 @@ class Opening:
 
     task: Task
     model: Model
+    untouched: Model | None = None
+    """What the first model would have been, where an adversary handed over another; a floor is measured on it."""
 
 
 def open_first(run: RunConfig, seed: int, task: Task, pretrained: Model | None = None) -> Opening:
@@ -45,8 +47,13 @@ def open_first(run: RunConfig, seed: int, task: Task, pretrained: Model | None =
         pretrained = read_named(run.model.start, task.network)[0].model
     whole = _poisoned(run, seed, task, pretrained)
     scoped = scoped_task(run, task, seed, whole)
-    model = initial_model(scoped.network, seed) if whole is None else scoped.network.project(whole)
-    return Opening(scoped, model)
+    model = _first(scoped.network, seed, whole)
+    return Opening(scoped, model, None if whole is pretrained else _first(scoped.network, seed, pretrained))
+
+
+def _first(network: Network, seed: int, whole: Model | None) -> Model:
+    """The trained part of a whole model, or of what the seed draws."""
+    return initial_model(network, seed) if whole is None else network.project(whole)
 
 
 def read_named(named: str, network: Network) -> tuple[Start, bytes]:
@@ -88,4 +95,4 @@ def _poisoned(run: RunConfig, seed: int, task: Task, pretrained: Model | None) -
     try:
         return hand_over(attack, network, data, first, rng, chosen_of(attack, seed, task))
     except AttackError as error:
-        raise ConfigError(f"attack {run.attack.name} on task {task.name}: {error}") from error
+        raise ConfigError(f"task {task.name}: {error}") from error
