@@ -1,14 +1,14 @@
 """The literature's effects on the float wire, on the int8 wire and on those between them (docs/float-and-int8.md).
 
     python benchmarks/study_effects.py factors                one shot, and MPAF, with the wire taken apart (1 minute of CPU)
-    python benchmarks/study_effects.py effects --seeds 5      nine attacks on four wires (5 minutes)
+    python benchmarks/study_effects.py effects --seeds 5      attacks that stay, on four wires (6 minutes)
     python benchmarks/study_effects.py bound                  the same on int8 with the default L2 bound (1 minute)
     python benchmarks/study_effects.py start                  a poisoned start, and honest rounds after it (1 minute)
 
 Digits, 64-32-10, 20 clients (100 where a table says so), iid to all purposes (Dirichlet 100), two epochs a round. Every run
-begins with one model, that of 30 honest rounds on the int8 wire, and is honest in its first round; then the attackers lie
-in every round. Seeds 1, 2, ... up to --seeds. A number is the interquartile mean over the seeds with its 95 % bootstrap interval.
-No L2 bound is announced unless a table is about it. `--json` prints the numbers of every seed.
+begins with one model, that of 30 honest rounds on the int8 wire (or "from scratch"), and is honest in its first round; then the
+attackers lie in every round. Seeds 1, 2, ... up to --seeds. A number is the interquartile mean over the seeds with its 95 %
+bootstrap interval. No L2 bound is announced unless a table is about it. `--json` prints the numbers of every seed.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from byzantiny.experiment.config import parse_experiment
 from byzantiny.experiment.opening import Opening, open_first
 from byzantiny.experiment.wires import Wire, run_on
 from byzantiny.updates import CODE_LIMIT
+from byzantiny_models.networks import initial_model
 from byzantiny_models.tasks import load_task
 
 DIGITS = load_task("digits")
@@ -30,7 +31,6 @@ WIRES = {
     "int8 without box": Wire("int8", box=False, rounding="sr"),
     "int8": Wire(),
 }
-MEAN = ({"name": "mean"},)
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Effect:
     history: bool = False
     l2_bound: int | str = "off"
     note: str = ""
+    warm: int = WARM
+    """Honest rounds before."""
 
     @property
     def title(self) -> str:
@@ -59,7 +61,9 @@ EFFECTS = (
     Effect("neurotoxin", f=2, history=True),
     Effect("mpaf"),
     Effect("ipm", f=4, rule="krum", params={"epsilon": 0.1}, note=" x0.1"),
+    Effect("ipm", f=4, rule="krum", params={"epsilon": 0.1}, note=" x0.1, from scratch", warm=0),
     Effect("alie", f=4, rule="median", params={"z": 1.5}, note=" z1.5"),
+    Effect("alie", f=4, rule="median", params={"z": 1.5}, note=" z1.5, from scratch", warm=0),
 )
 
 
@@ -73,7 +77,6 @@ class Run:
     saturated: float
     kept: float
     """The share of attacked rounds in which the rule kept an attacker's row."""
-    model: Any
 
     @property
     def tail(self) -> float:
@@ -101,9 +104,11 @@ def table_of(effect: Effect | None, f: int, rounds: int, n: int, rule: str, boun
 
 
 @cache
-def warmed(seed: int, n: int = CLIENTS) -> Opening:
+def warmed(seed: int, n: int = CLIENTS, rounds: int = WARM) -> Opening:
     """The model that every run of a seed begins with."""
-    run = parse_experiment(table_of(None, 0, WARM, n, "mean", "off")).base
+    if not rounds:
+        return Opening(DIGITS, initial_model(DIGITS.network, seed))
+    run = parse_experiment(table_of(None, 0, rounds, n, "mean", "off")).base
     return Opening(DIGITS, run_on(Wire(), run, seed, DIGITS)[0].model)
 
 
@@ -134,27 +139,33 @@ def simulate(
 
 
 @cache
-def unattacked(wire: str, seed: int, rule: str, f: int, bound: int | str) -> Any:
+def unattacked(wire: str, seed: int, rule: str, f: int, bound: int | str, warm: int) -> Any:
     """The rounds of a wire and rule in which nobody lies."""
-    return simulate(WIRES[wire], seed, None, f, rule=rule, bound=bound)[0]
+    return simulate(WIRES[wire], seed, None, f, rule=rule, bound=bound, opening=warmed(seed, rounds=warm))[0]
+
+
+def beside(wire: str, seed: int, effect: Effect, f: int) -> Any:
+    """The unattacked run beside an attacked one."""
+    return unattacked(wire, seed, effect.rule, 0 if effect.rule == "mean" else f, effect.l2_bound, effect.warm)
 
 
 def attacked(wire: str, seed: int, effect: Effect, f: int) -> Run:
     """One attacked run beside the unattacked one."""
-    done, cast, answers, over = simulate(WIRES[wire], seed, effect, f, rule=effect.rule, bound=effect.l2_bound)
+    done, cast, answers, over = simulate(
+        WIRES[wire], seed, effect, f, rule=effect.rule, bound=effect.l2_bound, opening=warmed(seed, rounds=effect.warm)
+    )
     floor = None
     if cast.chosen is not None:
         x, wanted = cast.chosen
-        honest = unattacked(wire, seed, effect.rule, 0 if effect.rule == "mean" else f, effect.l2_bound).model
+        honest = beside(wire, seed, effect, f).model
         floor = float(np.mean(np.argmax(answers(honest, x), axis=1) == wanted))
     kept = float(np.mean([account.byzantine_kept > 0 for account in done.accounts[1:]]))
     asr = None if floor is None else [row.asr for row in done.rows]
-    return Run([row.accuracy for row in done.rows], asr, floor, over, kept, done.model)
+    return Run([row.accuracy for row in done.rows], asr, floor, over, kept)
 
 
 def clean_tail(wire: str, seed: int, effect: Effect, f: int) -> float:
-    rows = unattacked(wire, seed, effect.rule, 0 if effect.rule == "mean" else f, effect.l2_bound).rows
-    return float(np.mean([row.accuracy for row in rows[-TAIL:]]))
+    return float(np.mean([row.accuracy for row in beside(wire, seed, effect, f).rows[-TAIL:]]))
 
 
 def harms(run: Run, clean: float) -> bool:
