@@ -2,6 +2,7 @@
 
     python benchmarks/study_effects.py factors                one shot, and MPAF, with the wire taken apart (1 minute of CPU)
     python benchmarks/study_effects.py effects --seeds 5      attacks that stay, on four wires (6 minutes)
+    python benchmarks/study_effects.py alie                   ALIE with the wire taken apart (2 minutes)
     python benchmarks/study_effects.py bound                  the same on int8 with the default L2 bound (1 minute)
     python benchmarks/study_effects.py start                  a poisoned start, and honest rounds after it (1 minute)
 
@@ -20,8 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from effects.runs import EFFECTS, FACTORS, WIRES, effect_row, factor_row, start_row
-from effects.tables import print_effects, print_factors, print_start
+from effects.runs import EFFECTS, FACTORS, WIRES, alie_row, effect_row, factor_row, start_row
+from effects.tables import print_alie, print_effects, print_factors, print_start
 
 
 def study(name: str, seeds: int) -> tuple[list[dict[str, Any]], str]:
@@ -29,6 +30,9 @@ def study(name: str, seeds: int) -> tuple[list[dict[str, Any]], str]:
     if name == "factors":
         rows = [factor_row(parts, seeds) for parts in FACTORS]
         return rows, print_factors(rows)
+    if name == "alie":
+        rows = [alie_row(parts, seeds) for parts in FACTORS]
+        return rows, print_alie(rows)
     if name == "start":
         places = [("int8", f, "mean") for f in (1, 2, 4)] + [("int8", 2, "median"), ("float", 2, "mean")]
         rows = [start_row(wire, f, rule, seeds) for wire, f, rule in places]
@@ -56,7 +60,7 @@ def put(page: Path, name: str, text: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=("factors", "effects", "bound", "start"))
+    parser.add_argument("table", choices=("factors", "effects", "alie", "bound", "start"))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--into", type=Path, help="a page that has the table between its marks, to be written anew")

@@ -222,6 +222,24 @@ def factor_row(parts: tuple[str, bool, str], seeds: int) -> dict[str, Any]:
     return row | columns
 
 
+ALIE = Effect("alie", f=5, rule="median", params={"z": 1.5}, warm=0)
+
+
+def alie_row(parts: tuple[str, bool, str], seeds: int) -> dict[str, Any]:
+    """Twenty rounds of ALIE against the median from scratch on one wire, seed by seed."""
+    columns: dict[str, list[float]] = {"clean": [], "accuracy": [], "lost": []}
+    for seed in range(1, seeds + 1):
+        opening = warmed(seed, rounds=0)
+        clean, attacked = (
+            simulate(Wire(*parts), seed, effect, ALIE.f, rule=ALIE.rule, opening=opening)[0].rows[-TAIL:]
+            for effect in (None, ALIE)
+        )
+        columns["clean"].append(float(np.mean([row.accuracy for row in clean])))
+        columns["accuracy"].append(float(np.mean([row.accuracy for row in attacked])))
+        columns["lost"].append(columns["clean"][-1] - columns["accuracy"][-1])
+    return {"training": parts[0], "box": parts[1], "rounding": parts[2]} | columns
+
+
 def open_probes(seed: int) -> Any:
     return chosen_of(ModelReplacement(), seed, DIGITS)
 

@@ -36,36 +36,49 @@ def grid_of(header: str, rows: list[list[str]]) -> str:
 
 
 def print_factors(rows: list[dict[str, Any]]) -> str:
-    """The wires, and what each factor does by itself, paired by seed and by the other two."""
-    table = [
-        [row["training"], "yes" if row["box"] else "no", row["rounding"], *(shown(row[key]) for key in _FACTOR_KEYS)]
-        for row in rows
-    ]
+    """One shot and MPAF, wire by wire, and what each factor does."""
     wires = grid_of(
         "training | box | rounding | codes beyond the box, % | ASR after one shot, % | accuracy then, % | ASR 10 rounds later, %"
         " | of 100: beyond the box, % | of 100: ASR after one shot, % | MPAF x10, accuracy, % | MPAF x100 of 100, accuracy, %",
-        table,
+        [[*_wire(row), *(shown(row[key]) for key in _FACTOR_KEYS)] for row in rows],
     )
-    effects = []
+    changes = grid_of(
+        "factor | ASR after one shot, points | of 100: ASR after one shot | MPAF x10, accuracy | MPAF x100 of 100, accuracy",
+        changes_of(rows, ("asr", "asr_many", "mpaf", "mpaf_many")),
+    )
+    return f"{wires}\n\n{changes}"
+
+
+def print_alie(rows: list[dict[str, Any]]) -> str:
+    """ALIE against the median, wire by wire, and what each factor does."""
+    keys = ("clean", "accuracy", "lost")
+    wires = grid_of(
+        "training | box | rounding | accuracy unattacked, % | accuracy, % | lost, points",
+        [[*_wire(row), *(shown(row[key]) for key in keys)] for row in rows],
+    )
+    changes = grid_of("factor | accuracy unattacked, points | accuracy | lost", changes_of(rows, keys))
+    return f"{wires}\n\n{changes}"
+
+
+def _wire(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["training"], "yes" if row["box"] else "no", row["rounding"]
+
+
+def changes_of(rows: list[dict[str, Any]], keys: Sequence[str]) -> list[list[str]]:
+    """What each factor does by itself to numbers, paired by seed and by the other two factors."""
     by_wire = {(row["training"], row["box"], row["rounding"]): row for row in rows}
+    found = []
     for name, index, before, after in _CHANGES:
         pairs = [
             (row, by_wire[_with(wire, index, after)])
             for wire, row in by_wire.items()
             if wire[index] == before and _with(wire, index, after) in by_wire
         ]
-        if not pairs:
-            continue
-        cells = []
-        for key in ("asr", "asr_many", "mpaf", "mpaf_many"):
-            seeds = len(pairs[0][0][key])
-            cells.append(shown([float(np.mean([b[key][s] - a[key][s] for a, b in pairs])) for s in range(seeds)]))
-        effects.append([name, *cells])
-    changes = grid_of(
-        "factor | ASR after one shot, points | of 100: ASR after one shot | MPAF x10, accuracy | MPAF x100 of 100, accuracy",
-        effects,
-    )
-    return f"{wires}\n\n{changes}"
+        if pairs:
+            seeds = range(len(pairs[0][0][keys[0]]))
+            cells = [shown([float(np.mean([b[key][s] - a[key][s] for a, b in pairs])) for s in seeds]) for key in keys]
+            found.append([name, *cells])
+    return found
 
 
 _FACTOR_KEYS = ("saturated", "asr", "accuracy", "asr_later", "saturated_many", "asr_many", "mpaf", "mpaf_many")

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import study_effects  # noqa: E402
 from effects import runs, tables  # noqa: E402
 
-NAMES = ("factors", "effects", "bound", "start")
+NAMES = ("factors", "effects", "alie", "bound", "start")
 BLOCK = r"    python (benchmarks/study_effects\.py {}[^\n]*)\n\n<!-- table: {} -->\n(.*?)<!-- table: end -->"
 
 
@@ -37,6 +37,8 @@ def small(name):
     if name == "factors":
         wires = [("int8", True, "none"), ("int8", True, "sr")]
         return tables.print_factors([runs.factor_row(wire, 1) for wire in wires]).split("\n\n")
+    if name == "alie":
+        return tables.print_alie([runs.alie_row(("int8", True, how), 1) for how in ("none", "sr")]).split("\n\n")
     if name == "start":
         return [tables.print_start([runs.start_row("int8", 1, "mean", 1)])]
     return [
@@ -61,7 +63,8 @@ def test_a_table_of_the_page_has_the_columns_of_the_study_and_its_command(name):
 
 def test_the_page_has_every_row_of_the_study():
     wires = [(training, "yes" if box else "no", rounding) for training, box, rounding in runs.FACTORS]
-    assert [tuple(row[:3]) for row in cells(block("factors")[1][0])[2:]] == wires
+    for name in ("factors", "alie"):
+        assert [tuple(row[:3]) for row in cells(block(name)[1][0])[2:]] == wires
     effects = [(effect.title, str(effect.f), effect.rule, wire) for effect in runs.EFFECTS for wire in runs.WIRES]
     assert [tuple(row[:4]) for row in cells(block("effects")[1][0])[2:]] == effects
     bound = [(effect.title, str(effect.f), effect.rule, "int8") for effect in runs.EFFECTS if effect.l2_bound == "off"]
