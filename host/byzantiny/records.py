@@ -130,6 +130,8 @@ class RoundRow(_Record, frozen=True, kw_only=True):
     wall_s: float
     server_ms: float
     """Screening, aggregation and server step."""
+    open_s: float = 0.0
+    """From the offer to the close, by the coordinator's clock; in virtual time, no less real to a deadline."""
     shifts: list[int] = []
     """The round's grid by tensor, where it adapts; empty where it is fixed."""
 
@@ -202,7 +204,11 @@ class ArmInfo(_Record, frozen=True, kw_only=True):
     attack: str
     """`none`, or the attack with its parameters."""
     attack_start_round: int | None
+    attack_stop_round: int | None = None
     byzantine: list[str]
+    """Who lies; with `f`, who may."""
+    f: int | None = None
+    """How many of these lie in a round, where they are drawn anew for each; None: all."""
     defence: list[str]
     """The pipeline's stages with their parameters, in order."""
     overrides: dict[str, Any] = {}

@@ -69,7 +69,8 @@ class ValidationContext:
     keys: Mapping[str, Keys]
     known_offers: Mapping[bytes, Offer] = field(default_factory=dict)
     key_id: int = 0
-    max_samples: int = MAX_SAMPLES
+    samples: Mapping[str, int] = field(default_factory=dict)
+    """How many samples each device was enrolled with: the most it may claim; who is not here may claim MAX_SAMPLES."""
 
 
 Outcome: TypeAlias = Valid | Rejection
@@ -232,8 +233,7 @@ def _content(blob: bytes, manifest: Manifest, offer: Offer, context: ValidationC
         return Rejection(
             Reason.NORM, f"the squared norm is {norm}, the limit is {limit}^2 for the bound {offer.l2_bound}"
         )
-    if not 1 <= manifest.n_samples <= context.max_samples:
-        return Rejection(
-            Reason.SAMPLES, f"it claims {manifest.n_samples} samples, 1 to {context.max_samples} are possible"
-        )
+    most = context.samples.get(manifest.device_id, MAX_SAMPLES)
+    if not 1 <= manifest.n_samples <= most:
+        return Rejection(Reason.SAMPLES, f"it claims {manifest.n_samples} samples, 1 to {most} are possible")
     return Valid(codes, manifest, norm, late=offer is not context.offer)

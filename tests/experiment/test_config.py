@@ -80,6 +80,15 @@ def test_arms_are_tables(arms):
             "names `eve`, which is no client (dev-01 .. dev-02)",
         ),
         ({"clients": TWO, "attack": {"byzantine": 3}}, "attack.byzantine = 3, but there are 2 clients"),
+        ({"clients": TWO, "attack": {"byzantine": 1.5}}, "attack.byzantine"),
+        (
+            {"clients": TWO, "attack": {"byzantine": 1, "start_round": 3, "stop_round": 2}},
+            "stop_round = 2 comes before start_round = 3",
+        ),
+        (
+            {"clients": TWO, "attack": {"byzantine": ["dev-01"], "attackers": "resampled"}},
+            "give a number for attack.byzantine, no ids",
+        ),
         ({"clients": TWO, "round": {"cohort": 3}}, "round.cohort = 3 is more than 2; 0 means all"),
         ({"clients": TWO, "round": {"cohort": 1, "quorum": 2}}, "round.quorum = 2 is more than 1; 0 means all"),
         ({"clients": [{"body": "board", "transport": "serial"}]}, 'body = "board" needs `board = NAME`'),

@@ -13,6 +13,7 @@ from byzantiny.experiment.accounts import minority_of
 from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.config import ConfigError, parse_experiment
 from byzantiny.experiment.inprocess import run_inprocess
+from byzantiny.fleet.schedule import Schedule
 from byzantiny_models.tasks import load_task
 
 BASE = {"rounds": 6, "clients": [{"prefix": "dev", "count": 14}], "partition": {"alpha": 1.0, "min_samples": 4}}
@@ -45,6 +46,25 @@ CASES = {
     },
     "backdoor": {"attack": {"name": "backdoor", "byzantine": 4}, "rounds": 2},
     "remembering": {"attack": {"name": "poisoned-fl", "byzantine": 4, "history": True}},
+    "a-share-that-leaves": {
+        "attack": {"name": "alie", "byzantine": 0.3, "params": {"z": 1.5}, "start_round": 2, "stop_round": 4},
+        "defence": TRIMMED,
+    },
+    "drawn-anew": {
+        "attack": {"name": "sign-flip", "byzantine": 3, "attackers": "resampled", "params": {"scale": 2.0}},
+        "defence": TRIMMED,
+    },
+    "drawn-anew-together": {
+        "attack": {
+            "name": "ipm",
+            "byzantine": 4,
+            "attackers": "resampled",
+            "params": {"epsilon": 0.5},
+            "stop_round": 5,
+        },
+        "defence": {"pipeline": [{"name": "multi-krum"}], "f_declared": 2},
+        "round": {"cohort": 9},
+    },
     "zeroing-krum": {
         "attack": {"name": "steer-grid", "byzantine": 2},
         "defence": {"pipeline": [{"name": "zeroing"}, {"name": "krum"}], "f_declared": 2},
@@ -70,6 +90,7 @@ def test_in_process_is_the_way_through_frames(run_in, tmp_path, case):
     for round_num, account in enumerate(process.accounts, 1):
         mine = [row for row in clients if row["round_num"] == round_num and row["verdict"] == "accepted"]
         assert account.honest == sum(not row["byzantine"] for row in mine)
+        assert account.byzantine == sum(row["byzantine"] for row in mine)
         assert account.byzantine_kept == sum(bool(row["kept"]) for row in mine if row["byzantine"])
         assert account.honest_kept == sum(bool(row["kept"]) for row in mine if not row["byzantine"])
 
@@ -91,6 +112,30 @@ def test_numpy_trains_a_batch_as_the_native_library_does():
     by = [run_inprocess(run, 1, load_task("digits"), batch=batch) for batch in (NumpyBatch, load_batch("native"))]
     assert [row.model_sha256 for row in by[0].rows] == [row.model_sha256 for row in by[1].rows]
     assert [row.accuracy for row in by[0].rows] == [row.accuracy for row in by[1].rows]
+
+
+def test_attackers_that_leave_are_honest_from_then_on():
+    """Round 4 onwards is a run of its own: from the model that they left, with nobody lying."""
+    attack = {"name": "sign-flip", "byzantine": 3, "params": {"scale": 4.0}}
+    task, table = load_task("digits"), BASE | {"attack": attack}
+    always, left, none = (
+        [row.model_sha256 for row in run_inprocess(parse_experiment(each).base, 1, task).rows]
+        for each in (table, BASE | {"attack": attack | {"stop_round": 3}}, BASE)
+    )
+    assert left[:3] == always[:3]
+    assert left[3] not in (always[3], none[3])
+    late = BASE | {"attack": attack | {"start_round": 7}}
+    assert [row.model_sha256 for row in run_inprocess(parse_experiment(late).base, 1, task).rows] == none
+
+
+def test_attackers_drawn_anew_are_as_many_each_round_and_not_the_same():
+    attack = {"name": "sign-flip", "byzantine": 0.25, "attackers": "resampled"}
+    done = run_inprocess(parse_experiment(BASE | {"attack": attack}).base, 1, load_task("digits"))
+    assert [account.byzantine for account in done.accounts] == [3] * 6, "a quarter of 14, rounded down"
+    schedule = Schedule(resampled=3, seed=1)
+    pool = [f"dev-{number:02d}" for number in range(1, 15)]
+    assert len({schedule.among(pool, number) for number in range(1, 7)}) > 3
+    assert schedule.among(pool, 4) == schedule.among(list(reversed(pool)), 4)
 
 
 def test_measuring_changes_no_model():

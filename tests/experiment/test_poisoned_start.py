@@ -65,7 +65,7 @@ def test_the_attackers_clients_are_honest_afterwards():
     cast = make_cast(run, 1, DIGITS)
     assert len(cast.byzantine) == 2
     assert not cast.crafts
-    assert make_adversary(run, cast, NETWORK) is None
+    assert make_adversary(run, 1, cast, NETWORK) is None
     honest = make_cast(parse_experiment(TABLE | {"attack": {}}).base, 1, DIGITS)
     assert [role.dataset for role in cast.roles] == [role.dataset for role in honest.roles]
 

@@ -253,6 +253,8 @@ def test_a_run_without_a_closed_round_cannot_be_compared(digits, tmp_path):
         ),
         ({"attack": {"name": "sign-flip", "byzantine": 24}}, "24 of 24 clients leaves nobody honest"),
         ({"attack": {"name": "label-flip", "byzantine": 1, "start_round": 2}}, "acts from round 1; set it to 1"),
+        ({"attack": {"name": "label-flip", "byzantine": 1, "stop_round": 2}}, "acts from round 1; leave it out"),
+        ({"attack": {"name": "label-flip", "byzantine": 1, "attackers": "resampled"}}, 'set it to "fixed"'),
         ({"defence": {"pipeline": [{"name": "medain"}]}}, "did you mean 'median'"),
         (
             {"defence": {"pipeline": [{"name": "nnm"}, {"name": "sr-median"}], "f_declared": 2}},

@@ -10,6 +10,7 @@ import pytest
 
 from byzantiny.attacks import ALIE, IPM, AttackInfo, SignFlip
 from byzantiny.fleet import AdversaryPlan, Hub, HubStore, Relay, Scene, craft_round
+from byzantiny.fleet.schedule import Schedule
 from byzantiny.ledger import Ledger
 from byzantiny.wire.codec import decode_frame, decode_offer
 from byzantiny.wire.messages import Commit
@@ -36,7 +37,7 @@ class Seen:
 def lying(bench, world):
     def make(attack, *, store=None, known=None, start_round=1, history=False, **fields):
         b = bench(ids=IDS, **fields)
-        plan = AdversaryPlan(attack, start_round=start_round, history=history)
+        plan = AdversaryPlan(attack, schedule=Schedule(start_round), history=history)
         b.witness = Hub(plan, world.LAYOUT, LIARS, store, known, b.notices.append)
         for liar in LIARS:
             b.relays[liar] = Relay(b.spec(liar), world.LAYOUT, plan, np.random.default_rng(0), b.witness)

@@ -10,6 +10,7 @@ import pytest
 
 from byzantiny.attacks import ATTACKS, AttackError, AttackInfo
 from byzantiny.fleet import AdversaryPlan, Fleet, Member, Relay, Scene, craft_round
+from byzantiny.fleet.schedule import Schedule
 from byzantiny.updates import UpdateBatch, weighted_squared_norms
 from byzantiny.validation import norm_limit, squared_norm
 from byzantiny.wire.codec import decode_frame, decode_offer
@@ -37,7 +38,7 @@ def lying(bench, world):
 
     def make(attack=None, *, start_round=1, fit_bound=True, **fields):
         b = bench(ids=IDS, **fields)
-        plan = AdversaryPlan(attack or ATTACKS["sign-flip"](), start_round=start_round, fit_bound=fit_bound)
+        plan = AdversaryPlan(attack or ATTACKS["sign-flip"](), schedule=Schedule(start_round), fit_bound=fit_bound)
         b.relays[LIAR] = Relay(b.spec(LIAR), world.LAYOUT, plan, np.random.default_rng(0))
         return b
 
@@ -152,7 +153,10 @@ def test_a_late_update_of_the_body_is_not_sent_as_the_next_rounds(world, bench):
     honest = bench(ids=IDS, rounds=2)
     b = bench(ids=IDS, rounds=2, deadline_s=3.0)
     relay = Relay(
-        b.spec(LIAR), world.LAYOUT, AdversaryPlan(ATTACKS["sign-flip"](), start_round=9), np.random.default_rng(0)
+        b.spec(LIAR),
+        world.LAYOUT,
+        AdversaryPlan(ATTACKS["sign-flip"](), schedule=Schedule(9)),
+        np.random.default_rng(0),
     )
     b.relays[LIAR] = relay
     through, held = relay.from_body, []

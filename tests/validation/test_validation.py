@@ -93,6 +93,14 @@ def test_every_refusal_has_its_name(expected: Reason, changes: dict[str, Any]) -
     assert reason(*update(**changes)) is expected
 
 
+def test_a_device_claims_no_more_samples_than_it_was_enrolled_with() -> None:
+    enrolled = {"dev-01": 60, "dev-02": 5}
+    assert isinstance(validate(*update(n_samples=60), "dev-01", context(samples=enrolled)), Valid)
+    assert reason(*update(n_samples=61), samples=enrolled) is Reason.SAMPLES
+    unknown = context(samples={"dev-02": 5})
+    assert isinstance(validate(*update(n_samples=65_535), "dev-01", unknown), Valid), "of whom nothing is known"
+
+
 def test_the_earliest_check_names_the_refusal() -> None:
     everything_wrong = {"key_id": 7, "offer_sha256": bytes(32), "n_samples": 0, "codes": b"\x80" * 5}
     assert reason(*update(**everything_wrong), "dev-09") is Reason.UNKNOWN_DEVICE

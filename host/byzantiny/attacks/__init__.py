@@ -15,6 +15,8 @@ from byzantiny.attacks.base import (
     Constrained,
     DataAttack,
     Knowledge,
+    LinkAttack,
+    ManifestAttack,
     Measured,
     Place,
     Samples,
@@ -24,7 +26,7 @@ from byzantiny.attacks.base import (
     hand_over,
     poison,
 )
-from byzantiny.attacks.card import ACCESS, ATLAS, NEEDS, NIST
+from byzantiny.attacks.card import ACCESS, ATLAS, LEAVES, NEEDS, NIST
 from byzantiny.attacks.data.back_gradient import BackGradient
 from byzantiny.attacks.data.backdoor import Backdoor
 from byzantiny.attacks.data.chosen_input import ChosenInput
@@ -36,6 +38,28 @@ from byzantiny.attacks.data.generated import Generated
 from byzantiny.attacks.data.injection import Injection
 from byzantiny.attacks.data.label_flip import LabelFlip
 from byzantiny.attacks.deployed import deployed
+from byzantiny.attacks.downlink.poisoned_model import PoisonedModel
+from byzantiny.attacks.downlink.replayed_offer import ReplayedOffer
+from byzantiny.attacks.downlink.rolled_back_model import RolledBackModel
+from byzantiny.attacks.downlink.rolled_back_offer import RolledBackOffer
+from byzantiny.attacks.downlink.tampered_model import TamperedModel
+from byzantiny.attacks.downlink.unsigned_offer import UnsignedOffer
+from byzantiny.attacks.frames import LinkScene, Passed, Tap, Wiretap
+from byzantiny.attacks.link.drop_frames import DropFrames
+from byzantiny.attacks.link.leaked_keys import LeakedKeys
+from byzantiny.attacks.link.overlapping_chunks import OverlappingChunks
+from byzantiny.attacks.link.slow_loris import SlowLoris
+from byzantiny.attacks.link.spoofed_topic import SpoofedTopic
+from byzantiny.attacks.link.sybil import Sybil
+from byzantiny.attacks.link.truncated_chunks import TruncatedChunks
+from byzantiny.attacks.manifest.conflicting_updates import ConflictingUpdates
+from byzantiny.attacks.manifest.duplicate_updates import DuplicateUpdates
+from byzantiny.attacks.manifest.late_flood import LateFlood
+from byzantiny.attacks.manifest.replay import Replay
+from byzantiny.attacks.manifest.sample_inflation import SampleInflation
+from byzantiny.attacks.manifest.wrong_layout import WrongLayout
+from byzantiny.attacks.manifest.wrong_model import WrongModel
+from byzantiny.attacks.objects import ForgeContext, Upload
 from byzantiny.attacks.pretrained.poisoned_start import PoisonedStart
 from byzantiny.attacks.quantized.bit_flip import BitFlip
 from byzantiny.attacks.quantized.directed_rounding import DirectedRounding
@@ -124,6 +148,29 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
     "lsb-budget": LSBBudget,
     "saturation-pinning": SaturationPinning,
     "steer-grid": SteerGrid,
+    # manifest
+    "conflicting-updates": ConflictingUpdates,
+    "duplicate-updates": DuplicateUpdates,
+    "late-flood": LateFlood,
+    "replay": Replay,
+    "sample-inflation": SampleInflation,
+    "wrong-layout": WrongLayout,
+    "wrong-model": WrongModel,
+    # link
+    "drop-frames": DropFrames,
+    "leaked-keys": LeakedKeys,
+    "overlapping-chunks": OverlappingChunks,
+    "slow-loris": SlowLoris,
+    "spoofed-topic": SpoofedTopic,
+    "sybil": Sybil,
+    "truncated-chunks": TruncatedChunks,
+    # downlink
+    "poisoned-model": PoisonedModel,
+    "replayed-offer": ReplayedOffer,
+    "rolled-back-model": RolledBackModel,
+    "rolled-back-offer": RolledBackOffer,
+    "tampered-model": TamperedModel,
+    "unsigned-offer": UnsignedOffer,
 }
 """The attacks of this package, by the name used in configurations."""
 
@@ -142,6 +189,7 @@ __all__ = [
     "DBA",
     "IPM",
     "KNOWLEDGE",
+    "LEAVES",
     "MPAF",
     "NEEDS",
     "NIST",
@@ -158,25 +206,34 @@ __all__ = [
     "BitFlip",
     "Boost",
     "ChosenInput",
+    "ConflictingUpdates",
     "ConstrainAndScale",
     "Constrained",
     "DataAttack",
     "DirectedRounding",
     "DormantBackdoor",
     "DriftMimicry",
+    "DropFrames",
+    "DuplicateUpdates",
     "EdgeCase",
     "FangKrum",
     "FangTrimmed",
     "FeatureCollision",
     "FeatureNoise",
+    "ForgeContext",
     "Gaussian",
     "Generated",
     "Injection",
     "Knowledge",
     "LSBBudget",
     "LabelFlip",
+    "LateFlood",
     "Lazy",
+    "LeakedKeys",
+    "LinkAttack",
+    "LinkScene",
     "LowBitCollapse",
+    "ManifestAttack",
     "Measured",
     "Mimic",
     "MinMax",
@@ -186,18 +243,37 @@ __all__ = [
     "Neurotoxin",
     "OptimalALIE",
     "OptimalIPM",
+    "OverlappingChunks",
     "PGDBackdoor",
+    "Passed",
     "Place",
     "PoisonedFL",
+    "PoisonedModel",
     "PoisonedStart",
+    "Replay",
+    "ReplayedOffer",
+    "RolledBackModel",
+    "RolledBackOffer",
+    "SampleInflation",
     "Samples",
     "Saturate",
     "SaturationPinning",
     "SignFlip",
+    "SlowLoris",
     "SplitUpdate",
+    "SpoofedTopic",
     "StartAttack",
     "SteerGrid",
+    "Sybil",
+    "TamperedModel",
+    "Tap",
+    "TruncatedChunks",
+    "UnsignedOffer",
     "UpdateAttack",
+    "Upload",
+    "Wiretap",
+    "WrongLayout",
+    "WrongModel",
     "Zero",
     "craft",
     "deployed",

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from byzantiny.attacks.card import KNOWLEDGE, AttackInfo, Knowledge
 from byzantiny.attacks.context import ALONE, AttackContext, Place, Samples
 from byzantiny.attacks.errors import AttackError, AttackWarning
+from byzantiny.attacks.frames import LinkAttack
+from byzantiny.attacks.objects import ManifestAttack
 from byzantiny_models.errors import LayoutError
 from byzantiny_models.networks import Network
 
@@ -25,6 +27,8 @@ __all__ = [
     "Constrained",
     "DataAttack",
     "Knowledge",
+    "LinkAttack",
+    "ManifestAttack",
     "Measured",
     "Place",
     "Samples",
@@ -136,7 +140,7 @@ class Constrained(Protocol):
         ...
 
 
-Attack: TypeAlias = UpdateAttack | DataAttack | StartAttack
+Attack: TypeAlias = UpdateAttack | DataAttack | StartAttack | ManifestAttack | LinkAttack
 
 
 def craft(attack: UpdateAttack, context: AttackContext, *, defence_known: bool = False) -> NDArray[np.float64]:

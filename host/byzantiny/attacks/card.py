@@ -20,17 +20,19 @@ Knowledge: TypeAlias = Literal["own", "colluding", "omniscient"]
 KNOWLEDGE: tuple[Knowledge, ...] = ("own", "colluding", "omniscient")
 """From least to most."""
 
-Access: TypeAlias = Literal["logic corruption", "data manipulation", "data injection", "pretrained start"]
+Access: TypeAlias = Literal["logic corruption", "data manipulation", "data injection", "pretrained start", "none"]
 
 ACCESS: Mapping[Access, str] = {
     "logic corruption": "it changes what the client computes or sends",
     "data manipulation": "it changes samples or labels that the client has",
     "data injection": "it adds samples, and cannot touch those that are there",
     "pretrained start": "it hands over the model that training starts from",
+    "none": "it holds links, and neither a client nor its data",
 }
-"""From most to least dangerous."""
+"""From most to least dangerous; the survey knows no adversary on a link."""
 
 ATLAS: Mapping[str, str] = {
+    "AML.T0010": "AI Supply Chain Compromise",
     "AML.T0018": "Manipulate AI Model",
     "AML.T0018.000": "Manipulate AI Model: Poison AI Model",
     "AML.T0020": "Training Data Poisoning",
@@ -41,9 +43,11 @@ ATLAS: Mapping[str, str] = {
 """MITRE ATLAS techniques by id."""
 
 NIST: Mapping[str, str] = {
+    "NISTAML.01": "Availability Violations",
     "NISTAML.011": "Model Poisoning (availability)",
     "NISTAML.012": "Clean-label Poisoning",
     "NISTAML.013": "Data Poisoning",
+    "NISTAML.02": "Integrity Violations",
     "NISTAML.021": "Clean-label Backdoor",
     "NISTAML.023": "Backdoor Poisoning",
     "NISTAML.024": "Targeted Poisoning",
@@ -51,6 +55,19 @@ NIST: Mapping[str, str] = {
     "NISTAML.051": "Model Poisoning (supply chain)",
 }
 """Attacks of NIST AI 100-2 E2025 by id."""
+
+Capability: TypeAlias = Literal["data", "update", "manifest", "link", "start"]
+"""Where it acts: on the data, on the codes, on what an update says of itself, on frames, or on the first model."""
+
+Leaves: TypeAlias = Literal["", "honest", "silent", "lies"]
+
+LEAVES: Mapping[Leaves, str] = {
+    "": "not an attack on the wire",
+    "honest": "the models are those of a run in which the clients it holds were honest",
+    "silent": "the models are those of a run in which the clients it holds did not answer",
+    "lies": "updates of its own are accepted, one a round for each client it holds",
+}
+"""What an attack on the manifest or on the link leaves of a round, where the coordinator answers as it should."""
 
 Aim: TypeAlias = Literal["nothing", "classes", "trigger", "chosen inputs"]
 
@@ -63,6 +80,7 @@ NEEDS: Mapping[str, str] = {
     "training": "the network and the attackers' own samples, on a computer of their own",
     "chosen": "the inputs it is to be measured on",
     "unrounded": "the attackers' own updates before they were put on the grid",
+    "keys": "the secrets of the clients whose links it holds",
 }
 """What an attack may need beside honest rows, by the name on its card."""
 
@@ -73,7 +91,8 @@ class AttackInfo:
 
     `access`: a name of ACCESS. `aims_at`: what its success is measured on; `trigger` and `chosen inputs` come with
     `probes`. `needs`: names of NEEDS without which it cannot run. `atlas`, `nist`: ids of the taxonomies. `idle`: the
-    parameter that makes it the honest update, or leaves the data as they are, at 0; "" where none does.
+    parameter that makes it the honest update, or leaves the data as they are, at 0; "" where none does. `answer`: the
+    refusals, as records name them, that an attack on the manifest or on the link meets, and `leaves`, a name of LEAVES.
 
     Raises:
         AttackError: a name that is none of these; a data attack that does not say whether it may touch what is there; an
@@ -84,7 +103,7 @@ class AttackInfo:
     formula: str
     goal: Literal["untargeted", "targeted"]
     knowledge: Knowledge
-    capability: Literal["data", "update", "manifest", "link", "start"]
+    capability: Capability
     paper: str
     access: Access = "logic corruption"
     aims_at: Aim = "nothing"
@@ -92,6 +111,8 @@ class AttackInfo:
     atlas: tuple[str, ...] = ()
     nist: tuple[str, ...] = ()
     idle: str = ""
+    answer: tuple[str, ...] = ()
+    leaves: Leaves = ""
 
     def __post_init__(self) -> None:
         for what, given, known in (
@@ -99,10 +120,13 @@ class AttackInfo:
             ("needs", self.needs, NEEDS),
             ("atlas", self.atlas, ATLAS),
             ("nist", self.nist, NIST),
+            ("leaves", (self.leaves,), LEAVES),
         ):
             strange = [one for one in given if one not in known]
             if strange:
                 raise AttackError(f"{self.name}: its card has {what} {strange[0]!r}; known: {', '.join(known)}")
+        if self.on_wire == (not self.leaves):
+            raise AttackError(f"{self.name}: what it leaves is {self.leaves!r}, its capability {self.capability}")
         if self.capability == "data" and self.access == "logic corruption":
             raise AttackError(
                 f"{self.name}: a data attack has access by data manipulation or data injection; say which on its card"
@@ -112,3 +136,8 @@ class AttackInfo:
                 f"{self.name}: capability {self.capability!r} with access by {self.access}; an attack that hands over the"
                 " first model has capability 'start' and access by pretrained start"
             )
+
+    @property
+    def on_wire(self) -> bool:
+        """Whether it exists on a wire alone: without frames there is nothing it could do."""
+        return self.capability in ("manifest", "link")

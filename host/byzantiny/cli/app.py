@@ -12,10 +12,12 @@ import typer
 from byzantiny.cli import doctor as doctor_module
 from byzantiny.cli import listing, model, robustness
 from byzantiny.cli.partition import show_partition
+from byzantiny.cli.plan import Asked, show_plan
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
 from byzantiny.cli.sweeps import forecast_sweep, open_sweep_report, reproduce_sweep_cell, start_sweep
 from byzantiny.experiment import provenance
 from byzantiny.experiment.config import ConfigError
+from byzantiny.experiment.exposure import LEVEL
 from byzantiny.report.sweep import is_sweep
 from byzantiny.sweep.reproduce import is_cell
 
@@ -50,6 +52,7 @@ def build_app() -> typer.Typer:
     for study in (robustness.bias, robustness.kappa, robustness.breakdown):
         app.command()(study)
     app.command()(partition)
+    app.command()(plan)
     app.command("list")(list_)
     app.command("ls", hidden=True)(list_)
     app.command()(doctor)
@@ -160,6 +163,27 @@ def partition(
     """Show who would hold which samples: clients by classes, with sizes; nothing is run."""
     overrides = parse_settings(settings or [])
     show_partition(experiment, arm=arm, seed=seed, overrides=overrides, json=json, out=out)
+
+
+def plan(
+    defences: Annotated[
+        list[str] | None, typer.Argument(help="Such as krum or nnm+trimmed-mean.", metavar="[DEFENCE]...")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Take the numbers from an experiment.")] = None,
+    arm: Annotated[str | None, typer.Option("--arm", help="Of the experiment; default: the first with liars.")] = None,
+    fleet: Annotated[int | None, typer.Option("--fleet", help="Clients there are.")] = None,
+    byzantine: Annotated[float | None, typer.Option("--byzantine", help="How many lie, or a share below 1.")] = None,
+    cohort: Annotated[int | None, typer.Option("--cohort", help="Drawn for a round; default: all.")] = None,
+    rounds: Annotated[int | None, typer.Option("--rounds", help="Rounds of the run; default: 1.")] = None,
+    dropout: Annotated[float, typer.Option("--dropout", help="Share of the honest that do not come.")] = 0.0,
+    f_declared: Annotated[int | None, typer.Option("--f-declared", help="What the defence is told.", min=0)] = None,
+    level: Annotated[float, typer.Option("--level", help="What the run may risk.")] = LEVEL,
+    task: Annotated[str | None, typer.Option("--task", help="Whose network's bytes are counted.")] = None,
+    json: Json = False,
+) -> None:
+    """How likely a sampled cohort has more liars than a defence is told; the smallest safe cohort; bytes."""
+    asked = Asked(fleet, byzantine, cohort, rounds, dropout, f_declared, level, task)
+    show_plan(asked, defences or [], config=config, arm=arm, json=json)
 
 
 def list_(

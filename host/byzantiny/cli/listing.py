@@ -76,6 +76,8 @@ def facts(row: Mapping[str, Any]) -> dict[str, str]:
         ]
     if row.get("hull_steps") is not None:
         shown["stays"] = _stays(row["hull_steps"], row["hull_spread"])
+    if "answer" in shown:
+        shown["refused as"] = shown.pop("answer")
     if "paper" in shown:
         shown["paper"] = shown.pop("paper")  # last
     texts = {key: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in shown.items()}

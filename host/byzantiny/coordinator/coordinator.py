@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,10 @@ class Surroundings:
     links: Mapping[str, Link]
     wake: Callable[[], float | None] = lambda: None
     poll_s: float = 0.25
+    samples: Mapping[str, int] = field(default_factory=dict)
+    """How many samples each client was enrolled with, the most it may claim."""
+    refused: Callable[[], Mapping[str, Mapping[str, int]]] = dict
+    """What devices refused of somebody else in this round, by client and name, where the experiment can see it."""
     witness: Witness = NOBODY
     cohorts: Mapping[int, tuple[str, ...]] | None = None
     """Replays the accepted sets of another run: the cohort of each round, instead of a draw."""
@@ -118,7 +122,7 @@ class Coordinator:
         """One round of DESIGN.md 3, from the open record in the ledger to the closed one."""
         started = time.perf_counter()
         round_ = self._open(state)
-        before = self._traffic()
+        before, opened = self._traffic(), self._world.clock.now()
         model = self._layout.pack(state.model)
         intake, witness, quorum = self._intake(round_, state), self._world.witness, self._quorum(round_)
         now = self._world.clock.now()
@@ -163,6 +167,8 @@ class Coordinator:
             server_ms=server_ms,
             shifts=() if self._federation.grid is None else round_.offer.shifts,
             step=steps_of(self._plan, self._layout, round_.offer.shifts),
+            open_s=self._world.clock.now() - opened,
+            elsewhere=self._world.refused(),
         )
         self._close(facts, after, collected, accepted, diagnostics, before)
         return after
@@ -231,6 +237,7 @@ class Coordinator:
             keys=self._world.keys,
             known_offers=self._offers,
             layout=self._layout,
+            samples=self._world.samples,
         )
 
     def _traffic(self) -> dict[str, Traffic]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -26,6 +26,12 @@ class ClientFacts:
     transport: str
     byzantine: bool = False
     attack: str = ""
+    rounds: Callable[[int], bool] | None = None
+    """In which rounds it is Byzantine, where that changes."""
+
+    def lies(self, round_num: int) -> bool:
+        """Whether it is Byzantine in a round."""
+        return self.byzantine and (self.rounds is None or self.rounds(round_num))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,10 @@ class RoundFacts:
     """The round's grid, where it adapts."""
     step: float = 1.0
     """Its finest step, in those of the first grid."""
+    open_s: float = 0.0
+    """By the coordinator's clock, virtual or not."""
+    elsewhere: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """What devices refused of somebody else, by client and name."""
 
 
 _EVALUATED = [field.name for field in msgspec.structs.fields(Evaluated)]
@@ -108,6 +118,7 @@ def round_row(facts: RoundFacts, collected: Collected, accepted: int, traffic: M
         bytes_resent=sum(each.resent for each in traffic.values()),
         model_sha256=facts.model_sha256,
         wall_s=round(facts.wall_s, 4),
+        open_s=round(float(facts.open_s), 3),
         server_ms=round(facts.server_ms, 3),
         shifts=list(facts.shifts),
     )
@@ -142,11 +153,12 @@ def client_rows(
             client_id=client_id,
             body=known.body,
             transport=known.transport,
-            byzantine=known.byzantine,
-            attack=known.attack,
+            byzantine=known.lies(facts.round_num),
+            attack=known.attack if known.lies(facts.round_num) else "",
             verdict=verdict,
             reason=reason,
-            refusals=_refusals(by_client.get(client_id, []), collected.device_refusals.get(client_id)),
+            refusals=_refusals(by_client.get(client_id, []), collected.device_refusals.get(client_id))
+            | dict(facts.elsewhere.get(client_id, {})),
             bytes_up=moved.up,
             bytes_down=moved.down,
             instructions=instructions.get(client_id),

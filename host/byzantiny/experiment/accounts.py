@@ -77,7 +77,9 @@ def minority_of(cast: Cast, classes: int) -> frozenset[str]:
 
     Ties go to the lower id, so that the stratum is a function of the data.
     """
-    honest = sorted((role for role in cast.roles if not role.byzantine), key=lambda role: role.client_id.encode())
+    # Where anybody may lie, the stratum is of all; who does in a round is taken out of its count.
+    always = [role for role in cast.roles if not role.byzantine] or cast.roles
+    honest = sorted(always, key=lambda role: role.client_id.encode())
     counts = np.array([np.bincount(datasets.unpack(r.dataset)[1], minlength=classes) for r in honest], dtype=np.float64)
     if not len(counts):
         return frozenset()

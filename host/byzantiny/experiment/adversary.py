@@ -12,7 +12,7 @@ import numpy.typing as npt
 from byzantiny.attacks import KNOWLEDGE, AttackError, AttackWarning
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.batch import load_batch
-from byzantiny.experiment.cast import Cast, Role, chosen_of, make_attack
+from byzantiny.experiment.cast import Cast, Role, chosen_of, make_attack, schedule_of
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.resolve import make_federation, make_plan
 from byzantiny.fleet.adversary import AdversaryPlan, Scene, craft_rows_of
@@ -27,12 +27,18 @@ _TRIAL_CLIENTS = 512
 """Made-up rows of a trial, where an experiment has more; the share of attackers is then the same."""
 
 
-def make_adversary(run: RunConfig, cast: Cast, network: Network) -> AdversaryPlan | None:
+def make_adversary(run: RunConfig, seed: int, cast: Cast, network: Network) -> AdversaryPlan | None:
     """Return what the Byzantine clients do beyond training on their data; None where there is no such thing."""
     if not cast.crafts or not cast.byzantine:
         return None
     data = {role.client_id: datasets.unpack(role.dataset)[:2] for role in cast.roles if role.byzantine}
-    plan = replace(_plan(run, cast.attack, network.layout), network=network, data=data, chosen=cast.chosen)
+    plan = replace(
+        _plan(run, cast.attack, network.layout),
+        network=network,
+        data=data,
+        chosen=cast.chosen,
+        schedule=schedule_of(run, seed),
+    )
     return replace(plan, unrounded=_unrounded(run, cast, network)) if _rounds(cast.attack) else plan
 
 
@@ -74,7 +80,7 @@ def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
         ConfigError: knowledge that the experiment does not grant, or an attack that refuses n, f or the network.
     """
     attack, layout = make_attack(run), task.network.layout
-    liars = run.attack.byzantine if isinstance(run.attack.byzantine, int) else len(run.attack.byzantine)
+    liars = run.liars
     n = run.round.cohort or len(run.client_ids())
     if attack is None or not liars:
         return
@@ -88,6 +94,9 @@ def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
             f"arms.{arm}: {run.attack.name} needs to be {attack.knowledge}, the experiment grants {granted!r}; set"
             f" attack.knowledge = {attack.knowledge!r}, or choose parameters that need no more"
         )
+    if attack.info.on_wire:
+        _check_on_wire(arm, run)
+        return
     if not hasattr(attack, "craft"):
         return
     f = max(1, min(liars, round(liars * n / len(run.client_ids()))))
@@ -103,11 +112,19 @@ def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
         ) from error
 
 
+def _check_on_wire(arm: str, run: RunConfig) -> None:
+    elsewhere = next((group for group in run.clients if group.transport != "memory"), None)
+    if elsewhere is not None:
+        raise ConfigError(
+            f"arms.{arm}: {run.attack.name} acts on frames in virtual time, and `{elsewhere.prefix}` has transport = "
+            f'"{elsewhere.transport}"; set transport = "memory" for all clients'
+        )
+
+
 def _plan(run: RunConfig, attack: object, layout: Layout) -> AdversaryPlan:
     defence = make_federation(run, layout).pipeline if run.attack.defence_known else None
     return AdversaryPlan(
         attack,  # type: ignore[arg-type]
-        start_round=run.attack.start_round,
         defence=defence,
         history=run.attack.history,
     )
@@ -123,7 +140,7 @@ def _trial(plan: AdversaryPlan, run: RunConfig, task: Task, n: int, f: int) -> N
     model = np.zeros(layout.d, dtype=np.int32)
     nothing = bytes(32)
     offer = Offer(
-        round_num=max(2, plan.start_round),
+        round_num=max(2, run.attack.start_round),
         seed=numbers.seed,
         nonce=nothing[:16],
         model_sha256=nothing,

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from byzantiny.attacks import load_attacks
-from byzantiny.attacks.base import Measured, Place, Samples, poison
+from byzantiny.attacks.base import LinkAttack, Measured, Place, Samples, poison
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
 from byzantiny.experiment.shares import Share, hash_shares, share_out
+from byzantiny.fleet.schedule import Schedule
 from byzantiny.suggest import unknown_name
 from byzantiny_models import datasets
 from byzantiny_models.networks import initial_model
@@ -49,12 +50,17 @@ class Cast:
 
     @property
     def crafts(self) -> bool:
-        """Whether the Byzantine clients send what an attack crafts; all others train honestly, on whatever they were given."""
-        return self.attack is not None and hasattr(self.attack, "craft")
+        """Whether the Byzantine clients send what an attack makes; all others are honest, on whatever they were given."""
+        return hasattr(self.attack, "craft") or hasattr(self.attack, "forge")
+
+    @property
+    def on_links(self) -> bool:
+        """Whether the adversary holds links, and the clients behind them are honest."""
+        return isinstance(self.attack, LinkAttack)
 
     @property
     def byzantine(self) -> list[str]:
-        """The ids of the Byzantine clients."""
+        """The ids of the Byzantine clients, or of those whose links the adversary holds."""
         return [role.client_id for role in self.roles if role.byzantine]
 
 
@@ -105,12 +111,14 @@ def secret_of(seed: int, client_id: str) -> bytes:
 
 
 def byzantine_ids(run: RunConfig, seed: int) -> list[str]:
-    """Return who lies: the ids the config names, or as many as it says, drawn from the seed."""
+    """Return who lies, or may: the ids the config names, as many as it says, drawn from the seed, or all, in turn."""
     chosen = run.attack.byzantine
     if isinstance(chosen, list):
         return chosen
     ids = sorted(run.client_ids())
-    picked = rng_for(seed, Stream.ATTACK).choice(len(ids), size=chosen, replace=False)
+    if run.attack.attackers == "resampled" and run.liars:
+        return ids
+    picked = rng_for(seed, Stream.ATTACK).choice(len(ids), size=run.liars, replace=False)
     return [ids[int(index)] for index in sorted(picked)]
 
 
@@ -130,9 +138,27 @@ def make_attack(run: RunConfig) -> Any:
         attack = factory(**run.attack.params)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"attack {run.attack.name}: {error}") from error
-    if not hasattr(attack, "craft") and run.attack.start_round > 1:
-        what = "the data a device holds, which acts" if hasattr(attack, "poison") else "the first model, which is there"
-        raise ConfigError(
-            f"attack.start_round = {run.attack.start_round}: {run.attack.name} poisons {what} from round 1; set it to 1"
-        )
+    if hasattr(attack, "poison"):
+        _check_steady(run, "the data a device holds, which acts")
+    if hasattr(attack, "start"):
+        _check_steady(run, "the first model, which is there")
     return attack
+
+
+def schedule_of(run: RunConfig, seed: int) -> Schedule:
+    """Return who lies when."""
+    attack = run.attack
+    drawn = run.liars if attack.attackers == "resampled" else None
+    return Schedule(attack.start_round, attack.stop_round, drawn, seed)
+
+
+def _check_steady(run: RunConfig, what: str) -> None:
+    """What a device holds, or a run begins with, does not change between rounds. Raises ConfigError."""
+    attack = run.attack
+    for key, value, steady, remedy in (
+        ("start_round", attack.start_round, 1, "set it to 1"),
+        ("stop_round", attack.stop_round, None, "leave it out"),
+        ("attackers", attack.attackers, "fixed", 'set it to "fixed"'),
+    ):
+        if value != steady:
+            raise ConfigError(f"attack.{key} = {value}: {attack.name} poisons {what} from round 1; {remedy}")

@@ -43,8 +43,16 @@ def _check_ids(ids: list[str], where: str) -> None:
 
 
 def _check_attack(run: RunConfig, ids: list[str], where: str) -> None:
-    byzantine = run.attack.byzantine
-    if isinstance(byzantine, int):
+    byzantine, stop = run.attack.byzantine, run.attack.stop_round
+    if stop is not None and stop < run.attack.start_round:
+        raise ConfigError(
+            f"{where}: attack.stop_round = {stop} comes before start_round = {run.attack.start_round}; raise it, or leave it out"
+        )
+    if run.attack.attackers == "resampled" and isinstance(byzantine, list):
+        raise ConfigError(
+            f'{where}: attack.attackers = "resampled" draws who lies in every round; give a number for attack.byzantine, no ids'
+        )
+    if not isinstance(byzantine, list):
         if byzantine > len(ids):
             raise ConfigError(f"{where}: attack.byzantine = {byzantine}, but there are {len(ids)} clients")
         return

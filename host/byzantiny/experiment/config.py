@@ -26,6 +26,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from byzantiny.experiment.checks import check_run
+from byzantiny.experiment.enrolment import let_in
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.schema import (
     NAME,
@@ -144,7 +145,11 @@ def parse_experiment(
         shared = [key for key in arm if key in _SHARED]
         if shared:
             raise ConfigError(f"{at}: `{shared[0]}` is shared by all arms; set it outside [arms]")
-        resolved[name] = _convert(_merge(base, arm), at)
+        resolved[name] = let_in(_convert(_merge(base, arm), at), at)
+        if len(arms) > 1 and resolved[name].clients != next(iter(resolved.values())).clients:
+            raise ConfigError(
+                f"{at}: open enrolment changes the clients, which all arms share; make it a run of its own"
+            )
     for name, run in resolved.items():
         check_run(run, f"{where}: arms.{name}" if arms else where)
     return Experiment(arms=resolved, source={**base, "arms": arms})

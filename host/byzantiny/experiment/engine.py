@@ -22,6 +22,7 @@ from byzantiny.experiment.config import ConfigError, Experiment, RunConfig
 from byzantiny.experiment.data import open_task, require_same
 from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator, opened_deployed, probes_of
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
+from byzantiny.experiment.exposure import doubts
 from byzantiny.experiment.manifest import describe
 from byzantiny.experiment.opening import open_first
 from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan
@@ -81,6 +82,9 @@ class Engine:
             check_adversary(arm, run, scoped)
             make_cast(run, run.seeds[0], scoped)  # refuses, before any round, an attack or a partition that cannot be
             probes_of(run, run.seeds[0], scoped)
+        for doubt in dict.fromkeys(doubt for run in experiment.arms.values() for doubt in doubts(run)):
+            arms = ", ".join(arm for arm, run in experiment.arms.items() if doubt in doubts(run))
+            self.listener(Notice(f"{arms}: {doubt}"))
         with ExitStack() as stack:
             stack.enter_context(rundir.locked(run_dir))
             deployed = stack.enter_context(
@@ -142,7 +146,7 @@ class Engine:
                 stage.broker,
                 name,
                 self.entropy,
-                adversary=make_adversary(run, cast, network),
+                adversary=make_adversary(run, seed, cast, network),
                 folder=None if self.in_memory else folder,
                 known=self.known.get((arm, seed)),
                 notice=lambda text: self.listener(Notice(text)),
@@ -198,6 +202,8 @@ class Engine:
             links=world.links,
             wake=world.wake,
             poll_s=world.poll_s,
+            samples=world.samples,
+            refused=world.refused,
             witness=world.witness,
             cohorts=self.cohorts.get(which),
         )

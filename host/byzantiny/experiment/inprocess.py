@@ -25,13 +25,14 @@ from byzantiny.coordinator.plan import Model, OpenRound, Plan, make_round, plan_
 from byzantiny.coordinator.rows import RoundFacts, round_row
 from byzantiny.experiment.accounts import Account, account, kept_by_all, minority_of
 from byzantiny.experiment.adversary import device_of, make_adversary
-from byzantiny.experiment.cast import Cast, make_cast
+from byzantiny.experiment.cast import Cast, make_attack, make_cast, schedule_of
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.opening import open_first
 from byzantiny.experiment.resolve import make_federation, make_plan
 from byzantiny.federation import Federation, RoundDiagnostics, Scales, ServerState, StreamedRound, measure
 from byzantiny.federation.streaming import STREAM_ABOVE
 from byzantiny.fleet.adversary import AdversaryPlan, Put, Scene, craft_round
+from byzantiny.fleet.schedule import ALWAYS, Schedule
 from byzantiny.ledger import Receipt
 from byzantiny.records import Evaluated, RoundRow
 from byzantiny.updates import UpdateBatch, quantize_rows
@@ -68,7 +69,9 @@ class Setup:
     """In the order of the trainer's slots."""
     claimed: tuple[int, ...]
     """Samples, by slot."""
-    liars: frozenset[str] = frozenset()
+    pool: frozenset[str] = frozenset()
+    """Who lies, or, where attackers are drawn anew every round, who may."""
+    schedule: Schedule = ALWAYS
     adversary: AdversaryPlan | None = None
     """None: nobody lies about updates."""
     minority: frozenset[str] = frozenset()
@@ -80,6 +83,10 @@ class Setup:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", {client_id: slot for slot, client_id in enumerate(self.ids)})
+
+    def liars(self, round_num: int) -> frozenset[str]:
+        """Who is Byzantine in a round."""
+        return self.schedule.among(self.pool, round_num)
 
 
 def run_inprocess(
@@ -117,6 +124,11 @@ def scored(trainer: BatchTrainer, task: Task, chosen: Samples | None) -> Evaluat
 
 def check_inprocess(run: RunConfig, arm: str) -> None:
     """Refuse what has no meaning without frames. Raises ConfigError."""
+    attack = make_attack(run)
+    if attack is not None and attack.info.on_wire:
+        raise ConfigError(
+            f"arms.{arm}: {run.attack.name} acts on frames, which are neither in process nor past the wire"
+        )
     cohort = run.round.cohort or len(run.client_ids())
     if run.round.quorum not in (0, cohort):
         raise ConfigError(
@@ -141,8 +153,9 @@ def make_setup(
         trainer=(batch or load_batch(trainer=run.training.trainer))(specs),
         ids=tuple(role.client_id for role in cast.roles),
         claimed=tuple(role.samples for role in cast.roles),
-        liars=frozenset(cast.byzantine),
-        adversary=make_adversary(run, cast, task.network),
+        pool=frozenset(cast.byzantine),
+        adversary=make_adversary(run, seed, cast, task.network),
+        schedule=schedule_of(run, seed),
         minority=minority_of(cast, task.classes) if spread else frozenset(),
         spread=spread,
     )
@@ -179,7 +192,7 @@ def run_rounds(setup: Setup, initial: Model, evaluate: Evaluate) -> InProcess:
             shifts=() if setup.federation.grid is None else round_.offer.shifts,
         )
         out.rows.append(round_row(facts, Collected(tuple(gathered.refused), {}), len(gathered.ids), {}))
-        out.accounts.append(_account(setup, gathered, diagnostics))
+        out.accounts.append(_account(setup, round_.round_num, gathered, diagnostics))
         if before is not None:
             history.append(state.model)
         state = after
@@ -209,7 +222,8 @@ def _gather(
     if len(cohort) > STREAM_ABOVE and setup.federation.pipeline.streams:
         return _streamed(setup, round_, state, history, notes)
     codes = setup.trainer.updates([setup.slots[client_id] for client_id in cohort], state.model, round_.offer)
-    lies = np.array([client_id in setup.liars for client_id in cohort], np.bool_)
+    liars = setup.liars(round_.round_num)
+    lies = np.array([client_id in liars for client_id in cohort], np.bool_)
     spread = _spread(codes[~lies]) if setup.spread else None
     if setup.adversary is not None and lies.any():
         honest = {client_id: row for client_id, row, lie in zip(cohort, codes, lies, strict=True) if not lie}
@@ -255,7 +269,7 @@ def _streamed(
     refused: list[Receipt] = []
     honest: dict[str, Codes] = {}
     own: dict[str, Codes] = {}
-    adversary = setup.adversary
+    adversary, liars = setup.adversary, setup.liars(round_.round_num)
 
     def take(names: Sequence[str], codes: Codes) -> None:
         norms = kernels.squared_norms(np.ascontiguousarray(codes), setup.layout.slices)
@@ -271,7 +285,7 @@ def _streamed(
     for first in range(0, len(cohort), CHUNK):
         names = cohort[first : first + CHUNK]
         codes = setup.trainer.updates([setup.slots[client_id] for client_id in names], state.model, offer)
-        truthful = [i for i, name in enumerate(names) if adversary is None or name not in setup.liars]
+        truthful = [i for i, name in enumerate(names) if adversary is None or name not in liars]
         for i in sorted(set(range(len(names))) - set(truthful)):
             own[names[i]] = codes[i].copy()
         if adversary is not None and adversary.together:
@@ -294,7 +308,8 @@ def _craft(
     notes: list[str],
 ) -> dict[str, Codes]:
     cohort = round_.opening.cohort
-    attackers = tuple(client_id for client_id in cohort if client_id in setup.liars)
+    liars = setup.liars(round_.round_num)
+    attackers = tuple(client_id for client_id in cohort if client_id in liars)
     scene = Scene(round_.offer, setup.layout, state.model, history, cohort, attackers)
     crafted = craft_round(adversary, scene, honest, own, setup.put)
     if crafted.note:
@@ -323,9 +338,9 @@ def _within(
     return fine, refused
 
 
-def _account(setup: Setup, gathered: _Gathered, diagnostics: RoundDiagnostics | None) -> Account:
+def _account(setup: Setup, round_num: int, gathered: _Gathered, diagnostics: RoundDiagnostics | None) -> Account:
     kept = kept_by_all(diagnostics, len(gathered.ids))
-    return account(gathered.ids, kept, setup.liars, setup.minority, gathered.spread_steps)
+    return account(gathered.ids, kept, setup.liars(round_num), setup.minority, gathered.spread_steps)
 
 
 def _spread(codes: Codes) -> float | None:

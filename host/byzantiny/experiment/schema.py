@@ -85,6 +85,8 @@ class ClientGroup(_Table, frozen=True, kw_only=True):
     body: Name = "native"
     transport: Literal["memory", "mqtt", "serial"] = "memory"
     payload_bytes: Literal[64, 128, 240, 512, 1024, 2048, 4096] | None = None
+    borrowed: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """So many samples each, drawn from everybody's, in place of a share of the partition: a client that brings no data."""
     board: str | None = None
     """A board of `boards.toml` (body = "board"); count must be 1."""
 
@@ -93,9 +95,13 @@ class Attack(_Table, frozen=True, kw_only=True):
     """Who is Byzantine and what they do; `params` are the attack's own."""
 
     name: Name = "none"
-    byzantine: Annotated[int, Meta(ge=0)] | list[str] = 0
-    """A number f (drawn from the seed) or the client ids."""
+    byzantine: Annotated[int, Meta(ge=0)] | Annotated[float, Meta(gt=0, lt=1)] | list[str] = 0
+    """A number f or a share of the clients (rounded down, at least one), drawn from the seed; or the client ids."""
+    attackers: Literal["fixed", "resampled"] = "fixed"
+    """The same clients in all rounds, or so many drawn anew for each."""
     start_round: Annotated[int, Meta(ge=1)] = 1
+    stop_round: Annotated[int, Meta(ge=1)] | None = None
+    """The last round in which they lie; none: to the end."""
     knowledge: Literal["own", "colluding", "omniscient"] | None = None
     """The most that it is granted; None: what the attack asks for."""
     defence_known: bool = False
@@ -179,6 +185,19 @@ class RunConfig(_Table, frozen=True, kw_only=True):
     evaluation: Evaluation = Evaluation()
     mqtt: Mqtt = Mqtt()
     link: Link = Link()
+
+    @property
+    def liars(self) -> int:
+        """How many clients are Byzantine: f.
+
+        >>> run = RunConfig(clients=[ClientGroup(count=10)], attack=Attack(byzantine=0.25))
+        >>> run.liars
+        2
+        """
+        chosen = self.attack.byzantine
+        if isinstance(chosen, float):
+            return max(1, int(chosen * len(self.client_ids())))
+        return chosen if isinstance(chosen, int) else len(chosen)
 
     def client_ids(self) -> list[str]:
         """Every client, in the order of the groups."""

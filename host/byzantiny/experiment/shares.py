@@ -38,8 +38,13 @@ def share_out(run: RunConfig, seed: int, task: Task) -> tuple[Share, ...]:
     Raises:
         PartitionError: a partition that this task or this number of clients makes impossible.
     """
-    ids, how = run.client_ids(), run.partition
-    parts = _split(run, seed, task, len(ids))
+    members, how = run.members(), run.partition
+    ids = [client_id for client_id, _ in members]
+    dealt = iter(_split(run, seed, task, sum(not group.borrowed for _, group in members)))
+    parts = [
+        _borrow(seed, client_id, task, group.borrowed) if group.borrowed else next(dealt)
+        for client_id, group in members
+    ]
     if how.name != "drift":
         return tuple(Share(client_id, part) for client_id, part in zip(ids, parts, strict=True))
     # A client's drift hangs on its id and the seed alone: a fleet that grows changes no device that was there.
@@ -48,6 +53,12 @@ def share_out(run: RunConfig, seed: int, task: Task) -> tuple[Share, ...]:
         for client_id in ids
     ]
     return tuple(map(Share, ids, parts, drifts))
+
+
+def _borrow(seed: int, client_id: str, task: Task, count: int) -> npt.NDArray[np.int64]:
+    """Draw samples that others hold too; who brings no data takes nothing from anybody's share."""
+    rng = rng_for(seed, Stream.PARTITION, client_id=client_id)
+    return np.sort(rng.choice(len(task.train_y), size=min(count, len(task.train_y)), replace=False)).astype(np.int64)
 
 
 def hash_shares(shares: Sequence[Share]) -> str:

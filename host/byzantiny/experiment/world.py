@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from byzantiny.attacks.frames import LinkScene, Tap
 from byzantiny.bodies.base import Body, Described, DeviceSpec
 from byzantiny.bodies.port_body import PortBody
 from byzantiny.bodies.ports import GROUP as PORTS
@@ -17,7 +18,7 @@ from byzantiny.bodies.ports import Ports, load_ports
 from byzantiny.bodies.registry import GROUP as BODIES
 from byzantiny.bodies.registry import largest_payload, load_body
 from byzantiny.coordinator import NOBODY, ClientFacts, Clock, Link, RealClock, VirtualClock, Witness
-from byzantiny.experiment.cast import Cast, Role
+from byzantiny.experiment.cast import Cast, Role, schedule_of
 from byzantiny.experiment.config import ClientGroup, RunConfig
 from byzantiny.fleet import AdversaryPlan, Fleet, FleetThread, Hub, HubStore, Member, Relay
 from byzantiny.records import FirmwareInfo
@@ -29,6 +30,8 @@ from byzantiny.transport.mqtt_fleet import MqttFleetLink
 from byzantiny.transport.mqtt_names import MqttOptions
 from byzantiny.transport.router import Router
 from byzantiny.transport.serial_port import SerialTransport
+from byzantiny.transport.tapped import Tapped
+from byzantiny.wire.auth import derive_keys
 from byzantiny_models.networks import Network
 from byzantiny_models.rng import Stream, rng_for
 
@@ -36,6 +39,8 @@ PAYLOAD = {"memory": 4096, "mqtt": 4096, "serial": 240}
 """Largest DATA payload by transport, unless the group says otherwise; 512 is the wire's limit on a serial line."""
 RTO_S = {"memory": 0.05, "mqtt": 0.5, "serial": 0.25}
 LINE_RATE = 115_200
+LINKS_ROUND = (1 << 32) - 2
+"""No round has this number: the draw of an adversary on the links is nobody else's."""
 POLL_PUMPED_S = 0.002
 POLL_S = 0.25
 
@@ -52,6 +57,10 @@ class World:
     instructions: Callable[[], dict[str, int]]
     firmware: Callable[[], list[FirmwareInfo]]
     """What the bodies and boards run, as far as they say."""
+    samples: Mapping[str, int]
+    """How many samples each device was enrolled with."""
+    refused: Callable[[], Mapping[str, Mapping[str, int]]]
+    """What devices have refused of an adversary's coordinator since the last call."""
     witness: Witness
     """The hub of the adversary, where there is one."""
     check: Callable[[], None]
@@ -98,6 +107,7 @@ class _Builder:
         self._described: list[Described] = []
         self._checks: list[Callable[[], None]] = []
         self._timers: list[Callable[[], float | None]] = []
+        self._taps: list[Tap] = []
         self._hub = self._make_hub()
 
     def build(self) -> World:
@@ -116,12 +126,18 @@ class _Builder:
             secrets={role.client_id: self._spec(role).secret for role in roles},
             clients={
                 role.client_id: ClientFacts(
-                    role.group.body, role.group.transport, role.byzantine, attack if role.byzantine else ""
+                    role.group.body,
+                    role.group.transport,
+                    role.byzantine,
+                    attack if role.byzantine else "",
+                    self._turn(role.client_id),
                 )
                 for role in roles
             },
             instructions=self._instructions,
             firmware=lambda: [info for each in self._described for info in each.firmware()],
+            samples={role.client_id: role.samples for role in roles},
+            refused=self._refused,
             witness=self._hub or NOBODY,
             check=self._check,
             wake=self._wake,
@@ -190,9 +206,31 @@ class _Builder:
             channel = Channel(memory, seed=self._seed, clock=clock.now, up=faults, down=faults)
             self._timers.append(lambda: channel.next_due)
             memory = channel
+        if self._cast.on_links:
+            tap = self._cast.attack.tap(self._link_scene())
+            tapped = Tapped(memory, tap, clock.now)
+            self._timers.append(lambda: tapped.next_due)
+            self._taps.append(tap)
+            memory = tapped
         for member in members:
             self._by_client[member.client_id] = memory
         return clock, POLL_S if virtual else POLL_PUMPED_S
+
+    def _link_scene(self) -> LinkScene:
+        held = self._cast.byzantine
+        granted = "keys" in self._cast.attack.info.needs
+        specs = {role.client_id: self._spec(role) for role in self._cast.roles}
+        return LinkScene(
+            layout=self._setting.network.layout,
+            clients=tuple(specs),
+            held=frozenset(held),
+            addresses={client_id: spec.address for client_id, spec in specs.items()},
+            deadline_s=self._run.round.deadline_s,
+            rng=rng_for(self._seed, Stream.ATTACK, round_num=LINKS_ROUND),
+            keys={client_id: derive_keys(specs[client_id].secret) for client_id in held} if granted else {},
+            start_round=self._run.attack.start_round,
+            stop_round=self._run.attack.stop_round,
+        )
 
     def _open_mqtt(self) -> None:
         members = self._members["mqtt"]
@@ -220,8 +258,15 @@ class _Builder:
         relay, plan = None, self._setting.adversary
         if self._relayed(role) and plan is not None:
             jitter = rng_for(self._seed, Stream.LINK, round_num=1, client_id=role.client_id)
-            relay = Relay(self._spec(role), self._setting.network.layout, plan, jitter, self._hub)
+            relay = Relay(
+                self._spec(role), self._setting.network.layout, plan, jitter, self._hub, tuple(self._cast.byzantine)
+            )
         return Member(role.client_id, body, slot, relay)
+
+    def _turn(self, client_id: str) -> Callable[[int], bool] | None:
+        """In which rounds a client is Byzantine, where attackers are drawn anew for each."""
+        schedule, pool = schedule_of(self._run, self._seed), self._cast.byzantine
+        return None if schedule.resampled is None else lambda number: client_id in schedule.among(pool, number)
 
     def _relayed(self, role: Role) -> bool:
         return role.byzantine and self._cast.crafts
@@ -252,6 +297,12 @@ class _Builder:
             if cost is not None:
                 counted[client_id] = cost.instructions
         return counted
+
+    def _refused(self) -> dict[str, dict[str, int]]:
+        said: dict[str, dict[str, int]] = {}
+        for tap in self._taps:
+            said |= tap.refused()
+        return said
 
     def _wake(self) -> float | None:
         return min((when for when in (timer() for timer in self._timers) if when is not None), default=None)

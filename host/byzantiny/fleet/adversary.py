@@ -18,6 +18,8 @@ import numpy.typing as npt
 from byzantiny.attacks import AttackContext, AttackError, UpdateAttack
 from byzantiny.attacks import craft as craft_rows
 from byzantiny.attacks.context import Samples
+from byzantiny.attacks.objects import ManifestAttack
+from byzantiny.fleet.schedule import ALWAYS, Schedule
 from byzantiny.updates import quantize_rows
 from byzantiny.wire.messages import Offer
 from byzantiny_models.networks import Layout, Network
@@ -37,8 +39,8 @@ class AdversaryPlan:
     remember the global models of earlier rounds.
     """
 
-    attack: UpdateAttack
-    start_round: int = 1
+    attack: UpdateAttack | ManifestAttack
+    schedule: Schedule = ALWAYS
     fit_bound: bool = True
     """Scale what was crafted into the announced L2 bound: beyond it an update is refused, which no adversary wants."""
     defence: Any = None
@@ -55,6 +57,13 @@ class AdversaryPlan:
     def together(self) -> bool:
         """Whether the attackers craft together: they know more than their own updates."""
         return self.attack.knowledge != "own"
+
+    @property
+    def crafts(self) -> UpdateAttack:
+        """The attack, of which the caller knows that it crafts rows."""
+        if isinstance(self.attack, ManifestAttack):
+            raise AttackError(f"{self.attack.name} changes what an update says of itself, which takes frames")
+        return self.attack
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +98,8 @@ def craft_round(
 ) -> Crafted:
     """Return the codes that every attacker sends: crafted, fitted to the announced bound, put on the grid.
 
-    `honest` are the codes of the honest clients as far as they are known, `own` what the attackers' bodies trained. Before
-    the plan's first round the attackers' own codes come back; so they do, with a note, where too little is known in a round
+    `honest` are the codes of the honest clients as far as they are known, `own` what the attackers' bodies trained. Outside
+    the plan's rounds the attackers' own codes come back; so they do, with a note, where too little is known in a round
     (nobody else came, or the sampled attackers are a majority that the attack has no formula for).
 
     Raises:
@@ -113,7 +122,7 @@ def craft_rows_of(
         AttackError: the attack needs to know more than it is given.
     """
     ids = _ordered(own)
-    if scene.offer.round_num < plan.start_round or not ids:
+    if not plan.schedule.during(scene.offer.round_num) or not ids:
         return {client_id: own[client_id] for client_id in ids}
     if plan.together:
         present = _ordered([*honest, *own])
@@ -165,7 +174,7 @@ def _craft_real(
         attackers=len(attackers),
         members=tuple(attackers.index(client_id) for client_id in ids),
     )
-    rows = craft_rows(plan.attack, context, defence_known=plan.defence is not None)
+    rows = craft_rows(plan.crafts, context, defence_known=plan.defence is not None)
     if plan.fit_bound and offer.l2_bound:
         rows = fit_rows(rows, offer.l2_bound, scene.layout, offer.shifts)
     return rows

@@ -32,6 +32,8 @@ class _Round:
     """What is known of the round in force."""
 
     scene: Scene
+    liars: frozenset[str]
+    """Who is Byzantine in this round."""
     cohort: frozenset[str]
     quorum: int
     release_at: float
@@ -48,8 +50,8 @@ class _Round:
 class Hub:
     """One run's adversary. The coordinator's thread and the fleet's may call it at the same time.
 
-    `liars` are the run's Byzantine clients; `known` are rounds of another run in which it released before all were in, with
-    whose codes it knew: for a replay.
+    `liars` are the run's Byzantine clients, or those who may be; `known` are rounds of another run in which it released
+    before all were in, with whose codes it knew: for a replay.
     """
 
     def __init__(
@@ -87,9 +89,10 @@ class Hub:
             history = self._remember(offer.round_num, model) if self._plan.history else None
             release_at = ends - LAST_TENTH * (ends - begins)
             ids = tuple(sorted(cohort, key=str.encode))
-            attackers = tuple(client_id for client_id in ids if client_id in self._liars)
+            liars = self._plan.schedule.among(self._liars, offer.round_num)
+            attackers = tuple(client_id for client_id in ids if client_id in liars)
             scene = Scene(offer, self._layout, model, history, ids, attackers)
-            self._round = _Round(scene, frozenset(cohort), quorum, release_at)
+            self._round = _Round(scene, liars, frozenset(cohort), quorum, release_at)
             held = self._store.load(offer.round_num) if self._store is not None else None
             if held is not None:
                 self._round.crafted = held
@@ -99,7 +102,7 @@ class Hub:
         with self._lock:
             if self._round is None:
                 return
-            if client_id in self._liars:
+            if client_id in self._round.liars:
                 self._round.sent.add(client_id)
             else:
                 self._round.honest[client_id] = codes

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from byzantiny.attacks import AttackError
+from byzantiny.attacks.objects import PAST, ForgeContext, ManifestAttack, Upload
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.fleet.adversary import AdversaryPlan, Codes, Scene, craft_round
 from byzantiny.fleet.hub import Hub
@@ -23,6 +24,7 @@ from byzantiny.wire.events import Greeted, Rebooted, RoundWork, Step, UpdateRece
 from byzantiny.wire.host import HostSession
 from byzantiny.wire.messages import Hello, Reason, Verdict
 from byzantiny_models.networks import Layout
+from byzantiny_models.rng import Stream, rng_for
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Relay:
     """Jitter of its own timers; the attack's randomness has its own key, per round."""
     hub: Hub | None = None
     """Where the attackers of a run meet; needed by attacks that know more than their own update."""
+    pool: tuple[str, ...] = ()
+    """Who may lie in the run; without it, nobody else is known of."""
     _machine: DeviceMachine | None = field(default=None, init=False)
     _session: HostSession = field(init=False)
     _request: TrainRequest | None = field(default=None, init=False)
@@ -45,6 +49,10 @@ class Relay:
     """The hash of the offer that the coordinator waits for an answer to."""
     _trained: bytes = field(default=b"", init=False)
     """The hash of the offer that the last update answers."""
+    _past: list[Upload] = field(default_factory=list, init=False)
+    """Its honest objects of earlier rounds."""
+    _queue: list[Upload] = field(default_factory=list, init=False)
+    """What is still to be uploaded in this round."""
 
     def __post_init__(self) -> None:
         self._session = self._new_session()
@@ -66,13 +74,13 @@ class Relay:
         """Take one frame of the coordinator; return frames for (coordinator, body)."""
         if self._machine is None:
             return [], []
+        sending = self._machine.sending
         up, request = self._machine.on_frame(frame)
         if request is None:
-            return list(up), []
+            return [*up, *(self._upload() if sending and not self._machine.sending else [])], []
         self._request, self._asked = request, hashlib.sha256(request.offer_body).digest()
-        answer = self._answer(now)
-        if answer or self.waiting:
-            return [*up, *answer], []
+        if self.waiting:
+            return [*up, *self._answer(now)], []
         work = RoundWork(round_num=request.offer.round_num, offer_body=request.offer_body, model=request.model)
         return list(up), list(self._session.begin(work, now).frames)
 
@@ -132,15 +140,49 @@ class Relay:
         if request is None or update is None or self._machine is None or not self.waiting:
             return []
         parts = split_update(update)
+        if self._forges(request):
+            return self._forge(request, np.frombuffer(parts.codes, dtype=np.int8), parts.manifest.n_samples)
         codes = self._craft(request, np.frombuffer(parts.codes, dtype=np.int8), now)
         if codes is None:
             return []
         self._request = None
         return list(self._machine.provide(codes, parts.manifest.n_samples, offer_body=request.offer_body))
 
+    def _forges(self, request: TrainRequest) -> bool:
+        return isinstance(self.plan.attack, ManifestAttack) and self._lies(request.offer.round_num)
+
+    def _lies(self, round_num: int) -> bool:
+        """Whether it is this client's turn; where attackers are drawn anew, the pool is the whole fleet."""
+        schedule, own = self.plan.schedule, self.spec.client_id
+        return own in schedule.act(self.pool or (own,), round_num)
+
+    def _forge(self, request: TrainRequest, codes: Codes, n_samples: int) -> list[bytes]:
+        """Upload what the attack makes of the object, one after the other; without any the device stays silent."""
+        attack, offer = self.plan.attack, request.offer
+        assert isinstance(attack, ManifestAttack), "the caller has asked"
+        context = ForgeContext(
+            client_id=self.spec.client_id,
+            keys=derive_keys(self.spec.secret),
+            offer=offer,
+            offer_sha256=self._asked,
+            n_samples=n_samples,
+            codes=codes,
+            rng=rng_for(offer.seed, Stream.ATTACK, round_num=offer.round_num, client_id=self.spec.client_id),
+            past=tuple(self._past),
+        )
+        self._request, self._queue = None, list(attack.forge(context))
+        self._past = [*self._past, context.seal()][-PAST:]
+        return self._upload()
+
+    def _upload(self) -> list[bytes]:
+        if not self._queue or self._machine is None:
+            return []
+        upload = self._queue.pop(0)
+        return self._machine.submit(upload.round_num, upload.blob)
+
     def _craft(self, request: TrainRequest, honest: Codes, now: float) -> Codes | None:
         """What to send; None while the hub keeps it back."""
-        if request.offer.round_num < self.plan.start_round:
+        if not self._lies(request.offer.round_num):
             return honest
         if self.plan.together:
             if self.hub is None:

@@ -125,5 +125,5 @@ def _figure(arm: ArmSummary) -> str:
 
 
 def _adversary(run: Run, arm: ArmSummary) -> str:
-    count, clients = len(arm.info.byzantine), len(run.manifest.clients)
+    count, clients = arm.info.f or len(arm.info.byzantine), len(run.manifest.clients)
     return f"with {count} of {plural(clients, 'client')} Byzantine ({arm.info.attack})"

@@ -80,6 +80,14 @@ class Result(_Record, frozen=True, kw_only=True):
     asr_floor: float | None = None
     """Success on the same probes of the model before the first round."""
     model_sha256: str = ""
+    leaves: str = ""
+    """What an attack on the wire is to leave of a round (its card); empty for any other attack."""
+    answer: list[str] = []
+    """The refusals that its card says it meets."""
+    refusals: dict[str, int] = {}
+    """What was refused in all rounds, by name, where frames were sent; what devices refused of a hijacker included."""
+    open_s: float | None = None
+    """Median over the rounds of the time from the offer to the close, by the coordinator's clock."""
     bytes_up: int | None = None
     bytes_down: int | None = None
     """None in process: no frame was sent."""

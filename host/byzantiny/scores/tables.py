@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from byzantiny.scores import metrics
+from byzantiny.scores.on_wire import is_on_wire, wire_row
 from byzantiny.scores.records import Cell, Result
 from byzantiny.scores.statistics import estimate, iqm, kendall_tau, split_half_tau
 
@@ -27,8 +28,10 @@ def score(cells: Sequence[Cell], results: Results) -> dict[str, Any]:
     done = [cell for cell in cells if cell.run in results and results[cell.run].status == "done"]
     failed = [cell for cell in cells if cell.run in results and results[cell.run].status != "done"]
     by_setting: dict[Setting, dict[str, list[Cell]]] = {}
+    on_the_wire: dict[Setting, dict[str, list[Cell]]] = {}
     for cell in done:
-        by_setting.setdefault(setting_of(cell), {}).setdefault(cell.attack, []).append(cell)
+        into = on_the_wire if is_on_wire(results[cell.run]) else by_setting
+        into.setdefault(setting_of(cell), {}).setdefault(cell.attack, []).append(cell)
     attacks = [
         _attack_row(setting, attack, group, of.get(CLEAN, []), results)
         for setting, of in sorted(by_setting.items(), key=_order)
@@ -44,8 +47,23 @@ def score(cells: Sequence[Cell], results: Results) -> dict[str, Any]:
         "failed": [{"cell": _name(cell), "error": results[cell.run].error} for cell in failed],
         "attacks": [row for row in attacks if row is not None],
         "defences": defences,
+        "on_wire": _on_wire(on_the_wire, by_setting, results),
         "rankings": _rankings(defences, by_setting, results),
     }
+
+
+def _on_wire(
+    found: Mapping[Setting, Mapping[str, Sequence[Cell]]],
+    others: Mapping[Setting, Mapping[str, Sequence[Cell]]],
+    results: Results,
+) -> list[dict[str, Any]]:
+    rows = []
+    for setting, of in sorted(found.items(), key=_order):
+        clean = others.get(setting, {}).get(CLEAN, [])
+        for attack, group in of.items():
+            row = wire_row(attack, group, clean, results)
+            rows += [_fields(setting) | row] if row is not None else []
+    return rows
 
 
 def _order(item: tuple[Setting, object]) -> tuple[Any, ...]:

@@ -64,7 +64,7 @@ def _kind(job: Job) -> Hashable:
 
 def _cost(jobs: Iterable[Job], measure: Clock) -> float:
     """The seconds of one run of a kind."""
-    job = max(jobs, key=lambda each: _liars(each.config.attack.byzantine))
+    job = max(jobs, key=lambda each: each.config.liars)
     rounds = job.config.rounds
     least = measure(_rounds(job, min(_SHORT, rounds)))
     if rounds <= _SHORT:
@@ -72,10 +72,6 @@ def _cost(jobs: Iterable[Job], measure: Clock) -> float:
     longer = min(_LONGER, rounds)
     a_round = max(0.0, measure(_rounds(job, longer)) - least) / (longer - _SHORT)
     return least + a_round * (rounds - _SHORT)
-
-
-def _liars(byzantine: int | list[str]) -> int:
-    return byzantine if isinstance(byzantine, int) else len(byzantine)
 
 
 def _rounds(job: Job, rounds: int) -> Job:

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from byzantiny.attacks import load_attacks
 from byzantiny.experiment.config import ConfigError, parse_experiment
 from byzantiny.experiment.opening import named_sha256
 from byzantiny.experiment.schema import RunConfig
@@ -187,8 +188,8 @@ def _places(file: GridFile, wires: Mapping[str, WireEntry], where: str) -> Itera
     )
     seen = set()
     for task, alpha, wire, defence, f, declared, attack, (seed, tuning) in product:
-        if attack != CLEAN and f == 0:
-            continue
+        if attack != CLEAN and (f == 0 or (tuning and _acts_on_wire(attack, file.attacks[attack]))):
+            continue  # an attack on the wire is no candidate for the worst one
         own = file.defences[defence].f_declared
         told = own if own is not None else f if declared == "f" else declared
         place = {
@@ -266,7 +267,22 @@ def _setting(file: GridFile, place: Mapping[str, Any], wire: WireEntry, engine: 
     except ConfigError as error:
         raise SweepError(str(error)) from error
     parts = Wire(wire.training, wire.box, wire.rounding)
-    return _Setting(table, config, parts, engine == "frames" and parts.real, tuple(sorted(file.arithmetics)), start)
+    frames = parts.real and (engine == "frames" or on_wire(config.attack.name))
+    return _Setting(table, config, parts, frames, tuple(sorted(file.arithmetics)), start)
+
+
+def on_wire(name: str) -> bool:
+    """Whether an attack acts on frames: it goes through them whatever the engine, which changes no model (P1).
+
+    >>> on_wire("slow-loris"), on_wire("sign-flip"), on_wire("none")
+    (True, False, False)
+    """
+    known = load_attacks().get(name)
+    return known is not None and bool(known.info.on_wire)  # type: ignore[attr-defined]
+
+
+def _acts_on_wire(entry_name: str, entry: AttackEntry) -> bool:
+    return on_wire(entry.name or entry_name) and entry.params.get("enrolment") != "open"
 
 
 def _attack(entry_name: str, entry: AttackEntry, f: int) -> dict[str, Any]:

@@ -35,7 +35,9 @@ class AttackEntry(_Table, frozen=True, kw_only=True):
     """An attack as in an experiment, without who lies; its name defaults to the entry's."""
 
     name: Annotated[str, Meta(pattern=NAME)] | None = None
+    attackers: Literal["fixed", "resampled"] = "fixed"
     start_round: Annotated[int, Meta(ge=1)] = 1
+    stop_round: Annotated[int, Meta(ge=1)] | None = None
     knowledge: Literal["own", "colluding", "omniscient"] | None = None
     defence_known: bool = False
     history: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,20 +92,37 @@ def _frames(job: Job) -> dict[str, Any]:
             msgspec.json.decode(line, type=ClientRow) for line in (arm / "clients.jsonl").read_bytes().splitlines()
         ]
     few = minority_of(cast, task.classes)
-    accounts = [_account(row, clients, cast, few) for row in rows]
+    accounts = [_account(row, clients, few) for row in rows]
     network = task.network
     return _fields(job, task, cast, rows, accounts, lambda model, x: forward(network, model, x)) | {
         "model_sha256": rows[-1].model_sha256,
+        **_on_frames(rows, clients, cast),
         "bytes_up": sum(row.bytes_up for row in rows),
         "bytes_down": sum(row.bytes_down for row in rows),
         "notes": notes,
     }
 
 
-def _account(row: RoundRow, clients: list[ClientRow], cast: Cast, few: frozenset[str]) -> Account:
+def _on_frames(rows: list[RoundRow], clients: list[ClientRow], cast: Cast) -> dict[str, Any]:
+    """What became of updates by name, and how long rounds were open."""
+    refusals = Counter[str]()
+    for each in clients:
+        refusals.update(each.refusals)
+        if each.verdict == "missing":
+            refusals["missing"] += 1
+    info = None if cast.attack is None or not cast.byzantine else cast.attack.info
+    return {
+        "leaves": "" if info is None else info.leaves,
+        "answer": [] if info is None else list(info.answer),
+        "refusals": dict(sorted(refusals.items())),
+        "open_s": float(np.median([row.open_s for row in rows])),
+    }
+
+
+def _account(row: RoundRow, clients: list[ClientRow], few: frozenset[str]) -> Account:
     mine = [each for each in clients if each.round_num == row.round_num and each.verdict == "accepted"]
     kept = np.array([bool(each.kept) for each in mine], np.bool_)
-    return account([each.client_id for each in mine], kept, set(cast.byzantine), few)
+    return account([each.client_id for each in mine], kept, {each.client_id for each in mine if each.byzantine}, few)
 
 
 def _fields(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from byzantiny.updates.aggregate import Aggregate, AnyAggregate, Diagnostics, FloatAggregate, all_kept, round_half_away
-from byzantiny.updates.batch import CODE_LIMIT, FLOAT_LIMIT, UpdateBatch
+from byzantiny.updates.batch import UpdateBatch
 from byzantiny.updates.buffer import UpdateBuffer
+from byzantiny.updates.checks import CODE_LIMIT, FLOAT_LIMIT
 from byzantiny.updates.columns import Columns
 from byzantiny.updates.counts import AnyBatch, UpdateCounts
 from byzantiny.updates.counts_buffer import CountsBuffer

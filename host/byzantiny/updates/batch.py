@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,23 +12,16 @@ from numpy.typing import NDArray
 
 from byzantiny import kernels
 from byzantiny.updates.aggregate import Diagnostics
+from byzantiny.updates.checks import check_grid, check_ids, check_type, check_values
 from byzantiny.updates.columns import Columns, TileColumns
 from byzantiny.updates.errors import InvalidBatchError
-from byzantiny_models.errors import LayoutError
 from byzantiny_models.networks import Layout, TensorSpec
-
-CODE_LIMIT = 127
-"""The largest magnitude of a code; -128 is not one (SPEC 3)."""
 
 _BLOCK = 1 << 17
 """Numbers of a block of columns: 1 MB of float64, which stays in the second-level cache."""
 
 _LEAST_COLUMNS = 64
 """A block's columns are a multiple of this: what the kernels of means walk at a time."""
-
-FLOAT_LIMIT = 2.0**200
-"""The largest magnitude of a float row, in grid steps: squares of squared distances still fit float64, so no rule can
-overflow. Stages make numbers of at most 127 of codes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +57,9 @@ class UpdateBatch:
     def __post_init__(self, checked: bool) -> None:
         if self.n == 0:
             raise InvalidBatchError("a batch of 0 rows: at least 1 is needed; the round has no updates to aggregate")
-        _check_type(self.stored)
+        check_type(self.stored)
         if not checked:
-            _check_values(self.stored)
+            check_values(self.stored)
         width = self.stored.size // int(self.stored.shape[-2])
         if width != self.d if self.stored.ndim == 2 else width < self.d:
             raise InvalidBatchError(
@@ -124,7 +115,7 @@ class UpdateBatch:
             raise InvalidBatchError(f"updates of shape {np.shape(rows)}: need an array of shape (n, d)")
         if rows.size == 0:
             raise InvalidBatchError(f"updates of shape {rows.shape}: need at least 1 row and 1 coordinate")
-        _check_type(rows)
+        check_type(rows)
         if client_ids is None:
             client_ids = [f"c{i:05d}" for i in range(len(rows))]
         if len(client_ids) != len(rows):
@@ -317,54 +308,3 @@ class UpdateBatch:
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     array.setflags(write=False)
     return array
-
-
-def _check_type(rows: NDArray[Any]) -> None:
-    if rows.dtype not in (np.int8, np.float64):
-        raise InvalidBatchError(
-            f"updates of type {rows.dtype}: need int8 codes, or float64 after a pre-aggregator; "
-            "put real values on the grid with quantize_rows"
-        )
-
-
-def _check_values(stored: NDArray[Any]) -> None:
-    if stored.dtype == np.float64:
-        with np.errstate(invalid="ignore"):
-            largest = float(np.maximum(stored.max(), -stored.min()))  # nan if one is; no array of as many booleans
-        if not math.isfinite(largest):
-            raise InvalidBatchError(
-                "updates hold nan or infinity: every value must be finite; refuse them at validation"
-            )
-        if largest > FLOAT_LIMIT:
-            raise InvalidBatchError(
-                f"updates hold {largest:.3g} in magnitude: float rows are in grid steps, up to 2^200; scale them down"
-            )
-    if stored.dtype == np.int8 and stored.size and int(stored.min()) < -CODE_LIMIT:
-        raise InvalidBatchError("updates hold the code -128: codes are -127 .. 127; refuse the update at validation")
-
-
-def check_grid(layout: Layout, shifts: tuple[int, ...]) -> None:
-    """Raise unless the shifts are a grid of the layout.
-
-    Raises:
-        InvalidBatchError: their number, range or spread.
-    """
-    try:
-        layout.exponents(shifts)
-    except LayoutError as error:
-        raise InvalidBatchError(str(error)) from error
-
-
-def check_ids(client_ids: tuple[str, ...]) -> None:
-    """Raise unless the ids are sorted bytewise and each is there once.
-
-    Raises:
-        InvalidBatchError: the first pair out of order.
-    """
-    encoded = [client_id.encode() for client_id in client_ids]
-    for before, after in pairwise(encoded):
-        if before >= after:
-            raise InvalidBatchError(
-                f"client id {after.decode()!r} follows {before.decode()!r}: ids must be unique and sorted bytewise; "
-                "from_rows sorts, a repeated id is a second update of one client"
-            )

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from byzantiny.kernels import counts
 from byzantiny.updates.aggregate import Diagnostics
-from byzantiny.updates.batch import UpdateBatch, check_grid, check_ids
+from byzantiny.updates.batch import UpdateBatch
+from byzantiny.updates.checks import check_grid, check_ids
 from byzantiny.updates.columns import Columns, CountColumns
 from byzantiny.updates.errors import InvalidBatchError
 from byzantiny_models.networks import Layout

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny.kernels import counts as kernel
-from byzantiny.updates.batch import CODE_LIMIT, UpdateBatch
+from byzantiny.updates.batch import UpdateBatch
+from byzantiny.updates.checks import CODE_LIMIT
 from byzantiny.updates.counts import UpdateCounts
 from byzantiny.updates.errors import AggregationError, InvalidBatchError
 from byzantiny_models.networks import Layout

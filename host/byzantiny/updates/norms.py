@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzantiny import kernels
-from byzantiny.updates.batch import CODE_LIMIT, UpdateBatch
+from byzantiny.updates.batch import UpdateBatch
+from byzantiny.updates.checks import CODE_LIMIT
 from byzantiny.updates.errors import InvalidBatchError
 
 

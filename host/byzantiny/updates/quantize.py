@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from byzantiny.updates.aggregate import round_half_away
-from byzantiny.updates.batch import CODE_LIMIT
+from byzantiny.updates.checks import CODE_LIMIT
 from byzantiny.updates.errors import InvalidBatchError
 
 

@@ -136,9 +136,18 @@ class DeviceMachine:
             own.client_id, request.offer.round_num, self._accepted.sha256, own.boot_id << 32 | self._uploads,
             n_samples, raw, own.key_id,
         )  # fmt: skip
-        blob = seal_update(manifest, own.keys.up, raw)
+        return self.submit(request.offer.round_num, seal_update(manifest, own.keys.up, raw))
+
+    @property
+    def sending(self) -> bool:
+        """Whether an update is on its way, and neither receipted nor given up."""
+        return self._sender is not None
+
+    def submit(self, round_num: int, blob: bytes) -> list[bytes]:
+        """Send these bytes as the update of a round, whatever they are: `provide` with an honest object is this."""
+        self._training = self._sender = None
         digest = hashlib.sha256(blob).digest()
-        self._update = _Update(Start(request.offer.round_num, Kind.UPDATE, len(blob), 1, digest), blob)
+        self._update = _Update(Start(round_num, Kind.UPDATE, len(blob), 1, digest), blob)
         return self._send_update() if self._max_payload else []
 
     def say(self, text: str) -> bytes:

@@ -10,11 +10,12 @@ from byzantiny.wire.messages import Hello, Metric, Reason, Reject, Start, Status
 
 @dataclass(frozen=True, slots=True)
 class RoundWork:
-    """One round, as a device is to be offered it."""
+    """One round, as a device is to be offered it; `sealed` is the offer object where somebody else has tagged it."""
 
     round_num: int
     offer_body: bytes
     model: bytes
+    sealed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,7 +373,7 @@ class HostSession:
         assert self._work is not None, "there is a round to push for"
         assert self._terms is not None, "nothing is pushed before the terms are in force"
         work, model = self._work, phase is Phase.MODEL
-        blob = work.model if model else seal_offer(work.offer_body, self._keys.down)
+        blob = work.model if model else work.sealed or seal_offer(work.offer_body, self._keys.down)
         chunk = min(self._quality.payload, self._terms.max_payload)
         digest = hashlib.sha256(blob).digest()
         start = Start(work.round_num, Kind.MODEL if model else Kind.OFFER, len(blob), chunk, digest)

@@ -23,6 +23,7 @@ from byzantiny.report.sweep.charts.slope import slope_chart
 from byzantiny.report.sweep.curves import CurveSet, curve_sets
 from byzantiny.report.sweep.factors import Effect, effects
 from byzantiny.report.sweep.load import SweepRun, place
+from byzantiny.report.sweep.on_wire import wire_table
 from byzantiny.report.sweep.panels import MOST_PANELS, Heat, Pair, attack_panels, grid_panels
 from byzantiny.report.template import Figure, environment, figure_of
 
@@ -118,6 +119,7 @@ def render_sweep_page(run: SweepRun) -> str:
         attack_table=tables.attack_table(run),
         effect_table=tables.effect_table(held.effects),
         reproduce_table=tables.reproduce_table(run),
+        wire_table=wire_table(run),
         failures=tables.failures(run),
         downloads=downloads(run.path),
         grid_json=msgspec.json.format(msgspec.json.encode(run.sweep.grid), indent=2).decode(),

@@ -92,10 +92,13 @@ def misjudged(run: SweepRun) -> str:
 def unchosen_attacks(run: SweepRun) -> list[str]:
     """Attack and setting in words, of attacks in the grid that could not be chosen as the worst for want of finished runs."""
     tuned = {setting_of(cell) for cell in run.cells if cell.tuning}
+    ranked = {row["attack"] for row in run.scores["attacks"]} | {
+        cell.attack for cell in run.cells if cell.run not in run.results
+    }
     wanted = {
         (setting_of(cell), cell.attack)
         for cell in run.cells
-        if cell.attack != CLEAN and cell.tuning == (setting_of(cell) in tuned)
+        if cell.attack != CLEAN and cell.attack in ranked and cell.tuning == (setting_of(cell) in tuned)
     }
     there = {key for key in wanted for cell in run.groups.get(key, ()) if cell.tuning == (key[0] in tuned)}
     rows = {setting_in(row): row for row in run.scores["defences"]}

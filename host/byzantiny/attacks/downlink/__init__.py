@@ -1,0 +1,1 @@
+"""A hijacked coordinator: whoever holds a client's link offers it rounds and models of its own."""
