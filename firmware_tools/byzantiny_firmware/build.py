@@ -7,6 +7,7 @@ the standard library and `zigcc` only. What is built carries the SHA-256 of its 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import sys
@@ -233,6 +234,44 @@ def build_measuring(out_dir: Path, board: str, core: str, network: str) -> tuple
         ]
     )
     return paths
+
+
+def attacked_sha256(sources: Sequence[Path], defines: Sequence[str]) -> str:
+    """The hash that an attacked build carries: of its sources and of its options, so that it is never an honest one's."""
+    text = "\n".join(("byzantiny-attacked-1", zigcc.sources_sha256(FIRMWARE, sources), *defines))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def build_attacked_image(
+    board: str, core: str, network: str, attack: str, defines: Sequence[str], out_dir: Path = BUILT
+) -> Path:
+    """Build one image with an attack inside, unless it is there; `defines` are its options, `-D...`.
+
+    Raises:
+        zigcc.CompileError: no compiler, a source that does not compile, or an image larger than the board's memory.
+    """
+    sources = image_sources(board)
+    sha256 = attacked_sha256(sources, defines)
+    path = out_dir / f"byz_{board}_{network}_{attack}-{sha256[:12]}_{core}.elf"
+    if not path.is_file():
+        zigcc.run_jobs([zigcc.Job(path, _image_arguments(board, core, network, sources, sha256, tuple(defines)))])
+    return path
+
+
+def build_attacked_library(variant: Variant, attack: str, defines: Sequence[str], out_dir: Path = BUILT) -> Path:
+    """Build the host library in one variant with an attack inside, unless it is there.
+
+    Raises:
+        zigcc.CompileError: no compiler, or a source that does not compile.
+    """
+    sources = native_sources()
+    sha256 = attacked_sha256(sources, defines)
+    path = out_dir / variant.file_name(f"byz_{attack}-{sha256[:12]}")
+    if not path.is_file():
+        inputs = [str(source) for source in sources if source.suffix == ".c"]
+        flags = (*NATIVE_FLAGS, f"-I{CORE}", f'-DBYZ_SOURCE_SHA256="{sha256}"', *defines)
+        zigcc.run_jobs([zigcc.Job(path, (*flags, "-target", variant.target, f"-mcpu={variant.cpu}", *inputs))])
+    return path
 
 
 def _build(out_dir: Path, section: str, sha256: str, jobs: Sequence[zigcc.Job], *, force: bool) -> list[Path]:

@@ -280,7 +280,7 @@ def tables_header() -> str:
             f"BYZ_ASSERT(BYZ_L2_BOUND_MAX == {MAX_L2_BOUND - 1}U, l2_bound);",
             *(
                 f"BYZ_ASSERT(BYZ_STREAM_{stream.name} == {stream.value}, stream_{stream.name.lower()});"
-                for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING, Stream.CODES, Stream.INITIAL_MODEL)
+                for stream in (Stream.SAMPLE_ORDER, Stream.TRAINING, Stream.CODES, Stream.INITIAL_MODEL, Stream.ATTACK)
             ),
             "",
             "#endif",

@@ -96,6 +96,18 @@ def load_variant(name: str) -> ctypes.CDLL:
         FirmwareError: it is missing, stale or cannot be loaded; the message names the remedy.
     """
     path = library_path(name)
+    library = open_library(path)
+    _refuse_stale(path, library.byz_source_sha256().decode("ascii"))
+    return library
+
+
+@functools.cache
+def open_library(path: Path) -> ctypes.CDLL:
+    """The library in a file, whichever sources it is from.
+
+    Raises:
+        FirmwareError: it is missing or cannot be loaded; the message names the remedy.
+    """
     if not path.is_file():
         raise FirmwareError(f"the native library {path.name} has not been built; run `{REMEDY}`")
     try:
@@ -108,7 +120,6 @@ def load_variant(name: str) -> ctypes.CDLL:
         except AttributeError as error:
             raise FirmwareError(f"the native library {path} lacks {function}; run `{REMEDY}`") from error
         bound.restype, bound.argtypes = result, arguments
-    _refuse_stale(path, library.byz_source_sha256().decode("ascii"))
     return library
 
 

@@ -18,6 +18,7 @@ from byzantiny.records import FirmwareInfo
 from byzantiny.wire.codec import encode_client_id
 from byzantiny.wire.messages import DATASET_HEADER, DATASET_HEADER_BYTES, PAYLOAD_SIZES, Cap
 from byzantiny_firmware import library
+from byzantiny_firmware.attacked import attacked_library
 from byzantiny_firmware.described import library_info
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.native_batch import NativeBatch
@@ -63,8 +64,7 @@ class _Device(ctypes.Structure):
     )
 
 
-def _load() -> ctypes.CDLL:
-    native = library.load()
+def _prepared(native: ctypes.CDLL) -> ctypes.CDLL:
     pointer, u32, u64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
     native.byz_fleet_slot_bytes.restype, native.byz_fleet_slot_bytes.argtypes = u64, (ctypes.POINTER(_Device),)
     native.byz_fleet_burst_bytes.restype, native.byz_fleet_burst_bytes.argtypes = u64, (u32,)
@@ -113,7 +113,8 @@ class _Output:
 class NativeBody:
     """Many devices as slots of the native library. Thousands are fine: a slot takes about 12 KB and its samples' order.
 
-    `threads` (default: the processors there are) share the slots; what comes out does not depend on it.
+    `threads` (default: the processors there are) share the slots; what comes out does not depend on it. With `attack`, and its
+    parameters, they run firmware that lies (`byzantiny_firmware.attacked`).
 
     Raises FirmwareError for a device that cannot be (unknown network, a data set for another network, a bad address).
 
@@ -126,9 +127,14 @@ class NativeBody:
     batch = NativeBatch
     """Training in process, without frames."""
 
-    def __init__(self, specs: Sequence[DeviceSpec], *, threads: int | None = None) -> None:
-        self._native = _load()
-        self._info = library_info(library.library_path(library.variant_name()))
+    def __init__(
+        self, specs: Sequence[DeviceSpec], *, threads: int | None = None, attack: str | None = None, **parameters: int
+    ) -> None:
+        path = library.library_path(library.variant_name())
+        if attack is not None and specs:
+            path = attacked_library(specs[0].network, attack, parameters)
+        self._native = _prepared(library.load() if attack is None else library.open_library(path))
+        self._info = library_info(path)
         self._specs = list(specs)
         self._devices = [self._device(spec) for spec in self._specs]
         self._memory = [self._slot_memory(device) for device in self._devices]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import starmap
 
 from byzantiny.bodies.base import DeviceSpec
 from byzantiny.bodies.ports import Training
 from byzantiny.records import FirmwareInfo
 from byzantiny_firmware.images import MAX_PAYLOAD as MAX_PAYLOAD
-from byzantiny_firmware.unicorn import BoardHandle, firmware_of, start_board
+from byzantiny_firmware.unicorn import BoardHandle, firmware_of, image_of, start_board
 
 
 class UnicornPorts:
@@ -17,11 +18,14 @@ class UnicornPorts:
     baud: int | None = None
     dtr = True
 
-    def __init__(self, specs: Sequence[DeviceSpec], *, image: str) -> None:
+    def __init__(
+        self, specs: Sequence[DeviceSpec], *, image: str, attack: str | None = None, **parameters: int
+    ) -> None:
         self.specs = list(specs)
         self._boards: list[BoardHandle] = []
         try:
-            self._boards.extend(start_board(spec, image) for spec in specs)  # all start at once ...
+            images = [image_of(spec, image, attack, parameters) for spec in specs]
+            self._boards.extend(starmap(start_board, zip(specs, images, strict=True)))  # all start at once ...
             self.urls = [board.url for board in self._boards]  # ... and are waited for in turn
         except BaseException:
             self.close()
@@ -46,21 +50,21 @@ class UnicornPorts:
         self._boards.clear()
 
 
-def unicorn_m0(specs: Sequence[DeviceSpec]) -> UnicornPorts:
+def unicorn_m0(specs: Sequence[DeviceSpec], *, attack: str | None = None, **parameters: int) -> UnicornPorts:
     """The ports `unicorn-m0`."""
-    return UnicornPorts(specs, image="m0")
+    return UnicornPorts(specs, image="m0", attack=attack, **parameters)
 
 
-def unicorn_m3(specs: Sequence[DeviceSpec]) -> UnicornPorts:
+def unicorn_m3(specs: Sequence[DeviceSpec], *, attack: str | None = None, **parameters: int) -> UnicornPorts:
     """The ports `unicorn-m3`."""
-    return UnicornPorts(specs, image="m3")
+    return UnicornPorts(specs, image="m3", attack=attack, **parameters)
 
 
-def unicorn_m7(specs: Sequence[DeviceSpec]) -> UnicornPorts:
+def unicorn_m7(specs: Sequence[DeviceSpec], *, attack: str | None = None, **parameters: int) -> UnicornPorts:
     """The ports `unicorn-m7`."""
-    return UnicornPorts(specs, image="m7")
+    return UnicornPorts(specs, image="m7", attack=attack, **parameters)
 
 
-def unicorn_m4f(specs: Sequence[DeviceSpec]) -> UnicornPorts:
+def unicorn_m4f(specs: Sequence[DeviceSpec], *, attack: str | None = None, **parameters: int) -> UnicornPorts:
     """The ports `unicorn-m4f`."""
-    return UnicornPorts(specs, image="m4f")
+    return UnicornPorts(specs, image="m4f", attack=attack, **parameters)

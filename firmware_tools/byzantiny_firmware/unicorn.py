@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -23,6 +24,7 @@ from byzantiny.bodies.port_body import BAUD, PortBody
 from byzantiny.bodies.ports import Training
 from byzantiny.records import FirmwareInfo
 from byzantiny.transport.serial_line import open_line
+from byzantiny_firmware.attacked import attacked_image
 from byzantiny_firmware.described import image_info, with_cost
 from byzantiny_firmware.errors import FirmwareError
 from byzantiny_firmware.images import MAX_PAYLOAD, image_path
@@ -213,6 +215,11 @@ def start_board(
     return BoardHandle(spec, image_info(path, image, spec.network), arguments, blob)
 
 
+def image_of(spec: DeviceSpec, image: str, attack: str | None, parameters: Mapping[str, int]) -> str:
+    """Return what `start_board` is to run: the image as named, or with an attack inside. Raises FirmwareError."""
+    return image if attack is None else str(attacked_image(image, spec.network, attack, parameters))
+
+
 def firmware_of(boards: Sequence[BoardHandle]) -> list[FirmwareInfo]:
     """What boards run: each image once, with the instructions per step over the last trainings of its boards."""
     by_image: dict[FirmwareInfo, list[Training | None]] = {}
@@ -224,10 +231,13 @@ def firmware_of(boards: Sequence[BoardHandle]) -> list[FirmwareInfo]:
 class UnicornBody(PortBody):
     """One emulated board a slot; `boards` are their handles (instruction counts, power)."""
 
-    def __init__(self, specs: Sequence[DeviceSpec], *, image: str = "m4f") -> None:
+    def __init__(
+        self, specs: Sequence[DeviceSpec], *, image: str = "m4f", attack: str | None = None, **parameters: int
+    ) -> None:
         self.boards: list[BoardHandle] = []
         try:
-            self.boards.extend(start_board(spec, image) for spec in specs)  # all start at once ...
+            images = [image_of(spec, image, attack, parameters) for spec in specs]
+            self.boards.extend(starmap(start_board, zip(specs, images, strict=True)))  # all start at once ...
             lines = [open_line(board.url, BAUD, dtr=True) for board in self.boards]  # ... and are waited for in turn
         except BaseException:
             self._close_boards()
@@ -262,21 +272,21 @@ class UnicornBody(PortBody):
         self.boards.clear()
 
 
-def unicorn_m0(specs: Sequence[DeviceSpec]) -> UnicornBody:
+def unicorn_m0(specs: Sequence[DeviceSpec], *, attack: str | None = None, **parameters: int) -> UnicornBody:
     """The body `unicorn-m0`."""
-    return UnicornBody(specs, image="m0")
+    return UnicornBody(specs, image="m0", attack=attack, **parameters)
 
 
-def unicorn_m3(specs: Sequence[DeviceSpec]) -> UnicornBody:
+def unicorn_m3(specs: Sequence[DeviceSpec], *, attack: str | None = None, **parameters: int) -> UnicornBody:
     """The body `unicorn-m3`."""
-    return UnicornBody(specs, image="m3")
+    return UnicornBody(specs, image="m3", attack=attack, **parameters)
 
 
-def unicorn_m4f(specs: Sequence[DeviceSpec]) -> UnicornBody:
+def unicorn_m4f(specs: Sequence[DeviceSpec], *, attack: str | None = None, **parameters: int) -> UnicornBody:
     """The body `unicorn-m4f`."""
-    return UnicornBody(specs, image="m4f")
+    return UnicornBody(specs, image="m4f", attack=attack, **parameters)
 
 
-def unicorn_m7(specs: Sequence[DeviceSpec]) -> UnicornBody:
+def unicorn_m7(specs: Sequence[DeviceSpec], *, attack: str | None = None, **parameters: int) -> UnicornBody:
     """The body `unicorn-m7`."""
-    return UnicornBody(specs, image="m7")
+    return UnicornBody(specs, image="m7", attack=attack, **parameters)

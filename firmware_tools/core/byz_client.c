@@ -334,6 +334,21 @@ static void commit_offer(byz_client_t *client) {
     conclude(client, reason);
 }
 
+/* On a board that replays: the codes of its first update, once more, in place of this round's. */
+static void replay(byz_client_t *client) {
+#if BYZ_ATTACK == BYZ_ATTACK_REPLAY
+    const uint32_t d = client->config.network->d;
+    if (client->past_bytes == d) {
+        byz_copy(client->config.work, client->past, d);
+    } else if (d <= BYZ_ATTACK_MAX_CODES) {
+        byz_copy(client->past, client->config.work, d);
+        client->past_bytes = d;
+    }
+#else
+    (void)client;
+#endif
+}
+
 /* Codes, manifest and tag, from a local model that training has just left in `work`. Returns BYZ_OK, and the update is
  * ready, or what byz_encode refused. */
 static int build_update(byz_client_t *client) {
@@ -341,8 +356,16 @@ static int build_update(byz_client_t *client) {
     const byz_offer_t *offer = &client->offer;
     byz_key_t key;
     byz_key(&key, offer->seed, config->device_id, offer->round_num, BYZ_STREAM_CODES);
-    const int status = byz_encode(config->network, config->model, config->work, offer->shifts, offer->l2_bound, &key);
+    byz_key_t *attack = &key; /* looked at on a Byzantine board alone */
+#if BYZ_ATTACK == BYZ_ATTACK_GAUSSIAN
+    byz_key_t noise;
+    byz_key(&noise, offer->seed, config->device_id, offer->round_num, BYZ_STREAM_ATTACK);
+    attack = &noise;
+#endif
+    const int status = byz_encode_attacked(config->network, config->model, config->work, offer->shifts, offer->l2_bound, &key, attack,
+                                           config->work);
     if (status != BYZ_OK) return status;
+    replay(client);
 
     uint8_t *m = client->update_head;
     client->uploads++;

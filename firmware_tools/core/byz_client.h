@@ -16,6 +16,7 @@
 #ifndef BYZ_CLIENT_H
 #define BYZ_CLIENT_H
 
+#include "byz_attack.h"
 #include "byz_network.h"
 #include "byz_train.h"
 #include "byz_transfer.h"
@@ -28,8 +29,9 @@
 #define BYZ_CLIENT_FRAME_BYTES(payload) \
     (BYZ_OVERHEAD_BYTES + ((payload) > BYZ_CONTROL_MAX_BYTES ? (payload) : BYZ_CONTROL_MAX_BYTES))
 
-/* What HELLO calls the build: counts the behaviours of the client that a host may want to tell apart. */
-#define BYZ_BUILD_ID 1U
+/* What HELLO calls the build: counts the behaviours of the client that a host may want to tell apart. A Byzantine board says that it
+ * is one: it is an experiment's, and must not be taken for another. */
+#define BYZ_BUILD_ID (BYZ_ATTACK == 0 ? 1U : 0xBAD00000U + (uint32_t)BYZ_ATTACK)
 
 /* Most frames one received frame is answered with. */
 #define BYZ_CLIENT_BURST BYZ_WINDOW_CHUNKS
@@ -119,6 +121,10 @@ typedef struct {
     uint32_t frames_received;
     uint32_t frames_sent;
     uint32_t training_steps;
+#if BYZ_ATTACK == BYZ_ATTACK_REPLAY
+    uint32_t past_bytes;                /* 0: nothing is kept yet */
+    int8_t past[BYZ_ATTACK_MAX_CODES]; /* the first update it sent */
+#endif
 } byz_client_t;
 
 /* Bytes of an arena for the buffers of a client with `samples` samples; a multiple of 8. */

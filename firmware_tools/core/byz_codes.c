@@ -7,6 +7,7 @@
  * Bounds: |D| <= 127 * 2^12 after saturation, the clip's factor is below 2^12, so |D * c| < 127 * 2^24 < 2^31. The norm is
  * below d * 2^14 * 4^12 < 2^62 for d < 2^24; it is added and shifted in 64 bits, never multiplied.
  */
+#include "byz_attack.h"
 #include "byz_codes.h"
 #include "byz_fixed.h"
 #include "generated/byz_wire.h"
@@ -32,9 +33,11 @@ int byz_shifts_check(const byz_network_t *net, const int8_t *shifts) {
     return BYZ_OK;
 }
 
-/* D = local - global of elements [first, first + n) of a tensor, saturated to +-127 * 2^s. */
+/* D = local - global of elements [first, first + n) of a tensor, saturated to +-127 * 2^s; on a Byzantine board what it makes of
+ * that, with the noise of `attack`. */
 static void difference(const byz_tensor_t *tensor, const uint8_t *global, const uint8_t *local, uint32_t first, uint32_t n,
-                       int32_t limit, int32_t *restrict d) {
+                       int32_t s, const byz_key_t *attack, int32_t *restrict d) {
+    const int32_t limit = BYZ_CODE_MAX << s;
     if (tensor->is_bias) {
         const int32_t *a = (const int32_t *)(const void *)(global + tensor->byte_offset) + first;
         const int32_t *b = (const int32_t *)(const void *)(local + tensor->byte_offset) + first;
@@ -44,10 +47,12 @@ static void difference(const byz_tensor_t *tensor, const uint8_t *global, const 
         const int16_t *b = (const int16_t *)(const void *)(local + tensor->byte_offset) + first;
         for (uint32_t i = 0; i < n; i++) d[i] = byz_saturate(b[i] - a[i], -limit, limit);
     }
+    for (uint32_t i = 0; i < n; i++) d[i] = byz_attack_change(d[i], limit, tensor->flat_offset + first + i, s, attack);
 }
 
 /* Squared norm of the nearest codes, in steps of the finest exponent. */
-static uint64_t squared_norm(const byz_network_t *net, const uint8_t *global, const uint8_t *local, const int8_t *shifts) {
+static uint64_t squared_norm(const byz_network_t *net, const uint8_t *global, const uint8_t *local, const int8_t *shifts,
+                             const byz_key_t *attack) {
     const int32_t low = finest(net, shifts);
     uint64_t total = 0;
     for (uint32_t t = 0; t < net->n_tensors; t++) {
@@ -59,7 +64,7 @@ static uint64_t squared_norm(const byz_network_t *net, const uint8_t *global, co
             const uint32_t n = tensor->elements - first < BLOCK ? tensor->elements - first : BLOCK;
             int32_t d[BLOCK];
             uint32_t block = 0; /* at most 64 * 127^2 */
-            difference(tensor, global, local, first, n, BYZ_CODE_MAX << s, d);
+            difference(tensor, global, local, first, n, s, attack, d);
             for (uint32_t i = 0; i < n; i++) {
                 const int32_t code = (d[i] + half) >> s; /* within +-127, for D is */
                 block += (uint32_t)(code * code);
@@ -71,15 +76,15 @@ static uint64_t squared_norm(const byz_network_t *net, const uint8_t *global, co
     return total;
 }
 
-int byz_encode_to(const byz_network_t *net, const void *global, const void *local, const int8_t *shifts, uint32_t l2_bound,
-                  const byz_key_t *key, int8_t *codes) {
+int byz_encode_attacked(const byz_network_t *net, const void *global, const void *local, const int8_t *shifts, uint32_t l2_bound,
+                        const byz_key_t *key, const byz_key_t *attack, int8_t *codes) {
     const byz_key_t noise_key = byz_step_key(*key, 0);
     int32_t factor = 0; /* 0: no clip */
     const int status = byz_shifts_check(net, shifts);
     if (status != BYZ_OK || l2_bound > BYZ_L2_BOUND_MAX) return BYZ_ERR_ARGUMENT;
     if (l2_bound > 0) {
         /* isqrt_ceil(N) > B exactly when N > B^2: no square of B is needed. The quotient is then below 4096. */
-        const uint32_t norm = byz_isqrt_ceil(squared_norm(net, global, local, shifts));
+        const uint32_t norm = byz_isqrt_ceil(squared_norm(net, global, local, shifts, attack));
         if (norm > l2_bound) factor = (int32_t)((l2_bound << 12) / norm);
         if (norm > l2_bound && factor == 0) { /* a bound below 1 / 4096 of the norm leaves nothing */
             byz_fill(codes, 0, net->d);
@@ -93,16 +98,21 @@ int byz_encode_to(const byz_network_t *net, const void *global, const void *loca
             const uint32_t n = tensor->elements - first < BLOCK ? tensor->elements - first : BLOCK;
             const uint32_t at = tensor->flat_offset + first;
             int32_t d[BLOCK];
-            difference(tensor, global, local, first, n, BYZ_CODE_MAX << s, d);
+            difference(tensor, global, local, first, n, s, attack, d);
             if (factor > 0) {
                 for (uint32_t i = 0; i < n; i++) d[i] = d[i] * factor / 4096; /* C's division truncates */
             }
             for (uint32_t i = 0; i < n; i++) {
-                codes[at + i] = (int8_t)byz_stochastic_shift(d[i], s, byz_draw_upper(at + i, noise_key.k0, noise_key.k1));
+                codes[at + i] = (int8_t)byz_attack_round(d[i], s, byz_draw_upper(at + i, noise_key.k0, noise_key.k1));
             }
         }
     }
     return BYZ_OK;
+}
+
+int byz_encode_to(const byz_network_t *net, const void *global, const void *local, const int8_t *shifts, uint32_t l2_bound,
+                  const byz_key_t *key, int8_t *codes) {
+    return byz_encode_attacked(net, global, local, shifts, l2_bound, key, key, codes);
 }
 
 int byz_encode(const byz_network_t *net, const void *global, void *local, const int8_t *shifts, uint32_t l2_bound,

@@ -20,4 +20,8 @@ BYZ_CHECK int byz_encode(const byz_network_t *net, const void *global, void *loc
 BYZ_CHECK int byz_encode_to(const byz_network_t *net, const void *global, const void *local, const int8_t *shifts,
                             uint32_t l2_bound, const byz_key_t *key, int8_t *codes);
 
+/* The same on a Byzantine board, whose own noise has the key `attack` (stream 6); elsewhere it is not looked at. */
+BYZ_CHECK int byz_encode_attacked(const byz_network_t *net, const void *global, const void *local, const int8_t *shifts,
+                                  uint32_t l2_bound, const byz_key_t *key, const byz_key_t *attack, int8_t *codes);
+
 #endif

@@ -19,7 +19,8 @@ typedef enum {
     BYZ_STREAM_SAMPLE_ORDER = 0,
     BYZ_STREAM_TRAINING = 1,
     BYZ_STREAM_CODES = 2,
-    BYZ_STREAM_INITIAL_MODEL = 3
+    BYZ_STREAM_INITIAL_MODEL = 3,
+    BYZ_STREAM_ATTACK = 6
 } byz_stream_t;
 
 /* A draw before its last line, `x ^= x >> 16`, which leaves the upper 16 bits as they are: they are the draw's. Enough wherever

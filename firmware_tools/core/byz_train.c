@@ -2,6 +2,7 @@
  *
  * Bounds of the softmax: E <= 65535: E * 128 + S / 2 <= 2^23 + 65535 * O / 2 < 2^31.1 as u32, for O <= 65535 outputs.
  */
+#include "byz_attack.h"
 #include "byz_train.h"
 #include "byz_layers.h"
 #include "generated/byz_tables.h"
@@ -212,6 +213,11 @@ int byz_train(const byz_network_t *net, void *model, const byz_dataset_t *data, 
     byz_key_t order_key;
     byz_key_t train_key;
     uint32_t step = 0;
+#if BYZ_ATTACK == BYZ_ATTACK_BACKDOOR
+    int8_t room[BYZ_ATTACK_MAX_FEATURES];
+#else
+    int8_t *const room = NULL;
+#endif
     if (params->lr_shift < BYZ_LR_SHIFT_MIN || params->lr_shift > BYZ_LR_SHIFT_MAX || data->n > order_capacity) {
         return BYZ_ERR_ARGUMENT;
     }
@@ -232,7 +238,9 @@ int byz_train(const byz_network_t *net, void *model, const byz_dataset_t *data, 
             if (BYZ_MEASURED) (void)run(net, weights, (const int8_t *)row, &work);
             (void)train_step;
 #else
-            train_step(net, weights, (const int8_t *)row, row[net->features], &now, &work);
+            uint32_t label = row[net->features];
+            const int8_t *sample = byz_attack_sample(row, net->features, net->classes, order[i], room, &label);
+            train_step(net, weights, sample, label, &now, &work);
 #endif
         }
     }

@@ -26,5 +26,6 @@ BYZ_ASSERT(BYZ_STREAM_SAMPLE_ORDER == 0, stream_sample_order);
 BYZ_ASSERT(BYZ_STREAM_TRAINING == 1, stream_training);
 BYZ_ASSERT(BYZ_STREAM_CODES == 2, stream_codes);
 BYZ_ASSERT(BYZ_STREAM_INITIAL_MODEL == 3, stream_initial_model);
+BYZ_ASSERT(BYZ_STREAM_ATTACK == 6, stream_attack);
 
 #endif

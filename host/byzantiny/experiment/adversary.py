@@ -29,9 +29,11 @@ _TRIAL_CLIENTS = 512
 
 def make_adversary(run: RunConfig, seed: int, cast: Cast, network: Network) -> AdversaryPlan | None:
     """Return what the Byzantine clients do beyond training on their data; None where there is no such thing."""
-    if not cast.crafts or not cast.byzantine:
+    if not cast.crafts or not cast.attackers:
         return None
-    data = {role.client_id: datasets.unpack(role.dataset)[:2] for role in cast.roles if role.byzantine}
+    data = {
+        role.client_id: datasets.unpack(role.dataset)[:2] for role in cast.roles if role.client_id in cast.attackers
+    }
     plan = replace(
         _plan(run, cast.attack, network.layout),
         network=network,
@@ -57,7 +59,7 @@ def _unrounded(
     run: RunConfig, cast: Cast, network: Network
 ) -> Callable[[Sequence[str], Scene], npt.NDArray[np.float64]]:
     """Train again what an attacker's body trains: a batch call gives the same integers, whatever the body (P1)."""
-    roles = [role for role in cast.roles if role.byzantine]
+    roles = [role for role in cast.roles if role.client_id in cast.attackers]
     slots = {role.client_id: slot for slot, role in enumerate(roles)}
     trainer = load_batch(trainer=run.training.trainer)([device_of(run, role, network) for role in roles])
     layout = network.layout

@@ -35,6 +35,13 @@ class Role:
     byzantine: bool
     share: Share
     """Its training samples, as dealt and as its device shows them: before an attack touched them."""
+    attack: str = ""
+    """What it does if it is Byzantine, by name."""
+
+    @property
+    def in_firmware(self) -> bool:
+        """Whether its own firmware lies, and nothing in front of it."""
+        return self.group.firmware_attack is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,11 @@ class Cast:
         """The ids of the Byzantine clients, or of those whose links the adversary holds."""
         return [role.client_id for role in self.roles if role.byzantine]
 
+    @property
+    def attackers(self) -> list[str]:
+        """Those of them that `[attack]` is about: not those whose firmware lies."""
+        return [role.client_id for role in self.roles if role.byzantine and not role.in_firmware]
+
 
 def make_cast(run: RunConfig, seed: int, task: Task, first: npt.NDArray[np.int32] | None = None) -> Cast:
     """Give every client its data and its part. Raises ConfigError.
@@ -85,7 +97,8 @@ def make_cast(run: RunConfig, seed: int, task: Task, first: npt.NDArray[np.int32
             x, y = poison(attack, x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id), place)
         blob = datasets.pack(x, y, task.network.classes)  # a task may have fewer labels than its network has outputs
         secret = secret_of(seed, client_id)
-        roles.append(Role(client_id, group, secret, blob, len(y), client_id in liars, share))
+        lies = run.attack.name if client_id in liars else group.firmware_attack or ""
+        roles.append(Role(client_id, group, secret, blob, len(y), bool(lies), share, lies))
     return Cast(tuple(roles), attack, poisons_data, hash_shares(shares), chosen)
 
 
@@ -115,7 +128,7 @@ def byzantine_ids(run: RunConfig, seed: int) -> list[str]:
     chosen = run.attack.byzantine
     if isinstance(chosen, list):
         return chosen
-    ids = sorted(run.client_ids())
+    ids = sorted(client_id for client_id, group in run.members() if group.firmware_attack is None)
     if run.attack.attackers == "resampled" and run.liars:
         return ids
     picked = rng_for(seed, Stream.ATTACK).choice(len(ids), size=run.liars, replace=False)

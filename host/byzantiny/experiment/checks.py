@@ -121,6 +121,13 @@ def _check_round(run: RunConfig, n: int, where: str) -> None:
 
 
 def _check_group(group: ClientGroup, where: str) -> None:
+    if group.firmware_params and group.firmware_attack is None:
+        raise ConfigError(f"{where}: firmware_params of `{group.prefix}` without a firmware_attack; name the attack")
+    if group.firmware_attack is not None and group.body == "board":
+        raise ConfigError(
+            f"{where}: firmware_attack of `{group.prefix}`: a real board runs what it was flashed with; flash an image built by"
+            f" `byzantiny firmware build --attack {group.firmware_attack}`, and leave it out here"
+        )
     if group.body == "board" and (group.board is None or group.count != 1 or group.transport != "serial"):
         raise ConfigError(
             f'{where}: body = "board" needs `board = NAME` of boards.toml, transport = "serial" and count = 1'

@@ -135,6 +135,11 @@ def check_inprocess(run: RunConfig, arm: str) -> None:
             f"arms.{arm}: round.quorum = {run.round.quorum} of a cohort of {cohort}: in process nobody comes first; set it"
             " to 0, or choose the engine `frames`"
         )
+    liar = next((group for group in run.clients if group.firmware_attack is not None), None)
+    if liar is not None:
+        raise ConfigError(
+            f"arms.{arm}: the firmware of `{liar.prefix}` lies, which takes devices; choose the engine `frames`"
+        )
     link = run.link
     if any((link.drop, link.duplicate, link.reorder, link.corrupt, link.delay_s)):
         raise ConfigError(f"arms.{arm}: [link] faults happen to frames; choose the engine `frames`")
@@ -153,7 +158,7 @@ def make_setup(
         trainer=(batch or load_batch(trainer=run.training.trainer))(specs),
         ids=tuple(role.client_id for role in cast.roles),
         claimed=tuple(role.samples for role in cast.roles),
-        pool=frozenset(cast.byzantine),
+        pool=frozenset(cast.attackers),
         adversary=make_adversary(run, seed, cast, task.network),
         schedule=schedule_of(run, seed),
         minority=minority_of(cast, task.classes) if spread else frozenset(),

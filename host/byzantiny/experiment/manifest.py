@@ -85,7 +85,8 @@ def describe(
                 "body": role.group.body,
                 "transport": role.group.transport,
                 "samples": role.samples,
-                "byzantine": any(role.client_id in _liars(run, base.seeds[0]) for run in experiment.arms.values()),
+                "byzantine": role.in_firmware
+                or any(role.client_id in _liars(run, base.seeds[0]) for run in experiment.arms.values()),
             }
             for role in cast.roles
         ],
@@ -128,7 +129,13 @@ def _arm(name: str, experiment: Experiment, task: Task) -> ArmInfo:
     own, first = (scoped_task(each, task, each.seeds[0]).network.layout for each in (run, experiment.base))
     tensors = [] if _names(own) == _names(first) else _names(own)
     liars = _liars(run, run.seeds[0])
-    attack = "none" if not liars else f"{run.attack.name}{_params(run.attack.params)}"
+    names = [f"{run.attack.name}{_params(run.attack.params)}"] if run.attack.name != "none" and run.liars else []
+    names += [
+        f"{group.firmware_attack}{_params(group.firmware_params)} in the firmware"
+        for group in run.clients
+        if group.firmware_attack is not None
+    ]
+    attack = ", ".join(names) or "none"
     return ArmInfo(
         name=name,
         title=run.title or name,
@@ -149,7 +156,8 @@ def _names(layout: Layout) -> list[str]:
 
 
 def _liars(run: RunConfig, seed: int) -> list[str]:
-    return [] if run.attack.name == "none" else byzantine_ids(run, seed)
+    inside = [client_id for client_id, group in run.members() if group.firmware_attack is not None]
+    return inside if run.attack.name == "none" else [*byzantine_ids(run, seed), *inside]
 
 
 def _stage(stage: dict[str, Any]) -> str:

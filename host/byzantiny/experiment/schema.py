@@ -87,6 +87,9 @@ class ClientGroup(_Table, frozen=True, kw_only=True):
     payload_bytes: Literal[64, 128, 240, 512, 1024, 2048, 4096] | None = None
     borrowed: Annotated[int, Meta(ge=0, le=65535)] = 0
     """So many samples each, drawn from everybody's, in place of a share of the partition: a client that brings no data."""
+    firmware_attack: Name | None = None
+    """An attack inside their firmware: they are Byzantine, and nothing stands in front of them (docs/byzantine-board.md)."""
+    firmware_params: dict[str, int] = {}
     board: str | None = None
     """A board of `boards.toml` (body = "board"); count must be 1."""
 
@@ -188,7 +191,7 @@ class RunConfig(_Table, frozen=True, kw_only=True):
 
     @property
     def liars(self) -> int:
-        """How many clients are Byzantine: f.
+        """How many clients are Byzantine by `[attack]`: f, without those whose firmware lies.
 
         >>> run = RunConfig(clients=[ClientGroup(count=10)], attack=Attack(byzantine=0.25))
         >>> run.liars

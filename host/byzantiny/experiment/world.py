@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,7 +21,7 @@ from byzantiny.bodies.registry import GROUP as BODIES
 from byzantiny.bodies.registry import largest_payload, load_body
 from byzantiny.coordinator import NOBODY, ClientFacts, Clock, Link, RealClock, VirtualClock, Witness
 from byzantiny.experiment.cast import Cast, Role, schedule_of
-from byzantiny.experiment.config import ClientGroup, RunConfig
+from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
 from byzantiny.fleet import AdversaryPlan, Fleet, FleetThread, Hub, HubStore, Member, Relay
 from byzantiny.records import FirmwareInfo
 from byzantiny.transport.base import Transport
@@ -98,7 +100,7 @@ class _Builder:
         self._cast = cast
         self._setting = setting
         self._stack = ExitStack()
-        self._payloads = {group: _payload(group) for group in run.clients}
+        self._payloads = {group.prefix: _payload(group) for group in run.clients}
         self._by_client: dict[str, Transport] = {}
         self._members: dict[str, list[Member]] = {"memory": [], "mqtt": []}
         self._counted: list[tuple[str, Ports, int]] = []
@@ -118,7 +120,6 @@ class _Builder:
             self._open_mqtt()
             close = self._stack.pop_all().close
         roles = self._cast.roles
-        attack = self._run.attack.name
         return World(
             transport=Router(self._by_client),
             clock=clock,
@@ -129,8 +130,8 @@ class _Builder:
                     role.group.body,
                     role.group.transport,
                     role.byzantine,
-                    attack if role.byzantine else "",
-                    self._turn(role.client_id),
+                    role.attack,
+                    None if role.in_firmware else self._turn(role.client_id),
                 )
                 for role in roles
             },
@@ -151,7 +152,7 @@ class _Builder:
             return None
         store = HubStore(setting.folder) if setting.folder is not None else None
         return Hub(
-            setting.adversary, setting.network.layout, self._cast.byzantine, store, setting.known, setting.notice
+            setting.adversary, setting.network.layout, self._cast.attackers, store, setting.known, setting.notice
         )
 
     def _place_groups(self) -> None:
@@ -161,7 +162,7 @@ class _Builder:
                 self._place_ports(roles)
             else:
                 factory = load_body(group.body)
-                body = factory([self._spec(role) for role in roles])
+                body = factory([self._spec(role) for role in roles], **_lies(group, factory))
                 self._stack.callback(body.close)
                 self._describe(body)
                 for slot, role in enumerate(roles):
@@ -171,7 +172,9 @@ class _Builder:
         """Serial clients: the coordinator opens their ports, except a Byzantine one's, which its relay opens."""
         group = roles[0].group
         factory = load_ports(group.body)
-        options = {"board": group.board, "round_num": self._setting.first_round} if group.board else {}
+        options = (
+            {"board": group.board, "round_num": self._setting.first_round} if group.board else _lies(group, factory)
+        )
         ports = factory([self._spec(role) for role in roles], **options)
         self._stack.callback(ports.close)
         self._describe(ports)
@@ -217,7 +220,7 @@ class _Builder:
         return clock, POLL_S if virtual else POLL_PUMPED_S
 
     def _link_scene(self) -> LinkScene:
-        held = self._cast.byzantine
+        held = self._cast.attackers
         granted = "keys" in self._cast.attack.info.needs
         specs = {role.client_id: self._spec(role) for role in self._cast.roles}
         return LinkScene(
@@ -259,17 +262,17 @@ class _Builder:
         if self._relayed(role) and plan is not None:
             jitter = rng_for(self._seed, Stream.LINK, round_num=1, client_id=role.client_id)
             relay = Relay(
-                self._spec(role), self._setting.network.layout, plan, jitter, self._hub, tuple(self._cast.byzantine)
+                self._spec(role), self._setting.network.layout, plan, jitter, self._hub, tuple(self._cast.attackers)
             )
         return Member(role.client_id, body, slot, relay)
 
     def _turn(self, client_id: str) -> Callable[[int], bool] | None:
         """In which rounds a client is Byzantine, where attackers are drawn anew for each."""
-        schedule, pool = schedule_of(self._run, self._seed), self._cast.byzantine
+        schedule, pool = schedule_of(self._run, self._seed), self._cast.attackers
         return None if schedule.resampled is None else lambda number: client_id in schedule.among(pool, number)
 
     def _relayed(self, role: Role) -> bool:
-        return role.byzantine and self._cast.crafts
+        return role.byzantine and not role.in_firmware and self._cast.crafts
 
     def _spec(self, role: Role) -> DeviceSpec:
         if role.client_id in self._there:
@@ -282,13 +285,13 @@ class _Builder:
             base=self._setting.network.base,
             trainer=self._run.training.trainer,
             boot_id=int.from_bytes(self._setting.entropy(4), "little") | 1,
-            max_payload=self._payloads[role.group],
+            max_payload=self._payloads[role.group.prefix],
         )
 
     def _link(self, role: Role) -> Link:
         transport = self._by_client[role.client_id]
         address = self._spec(role).address
-        return Link(address, self._payloads[role.group], baud=transport.baud, rto_s=RTO_S[role.group.transport])
+        return Link(address, self._payloads[role.group.prefix], baud=transport.baud, rto_s=RTO_S[role.group.transport])
 
     def _instructions(self) -> dict[str, int]:
         counted = {}
@@ -315,6 +318,18 @@ class _Builder:
 def open_world(run: RunConfig, seed: int, cast: Cast, setting: Setting) -> World:
     """Open the world of one arm and seed. Raises ConfigError and TransportError; nothing stays open then."""
     return _Builder(run, seed, cast, setting).build()
+
+
+def _lies(group: ClientGroup, factory: Callable[..., object]) -> dict[str, Any]:
+    """Return how a body is asked for firmware that lies. Raises ConfigError where it has none."""
+    if group.firmware_attack is None:
+        return {}
+    if "attack" not in inspect.signature(factory).parameters:
+        raise ConfigError(
+            f'clients `{group.prefix}`: body = "{group.body}" runs no firmware that could lie; choose one that does, such as '
+            "native or unicorn-m4f, or leave firmware_attack out"
+        )
+    return {"attack": group.firmware_attack, **group.firmware_params}
 
 
 def _path(name: str | None) -> Path | None:
