@@ -6,6 +6,7 @@ summation and on the processor's exponential, so it is compared by accuracy, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,15 +89,52 @@ def train_float(
     >>> train_float(network, start, x, y, np.random.default_rng(0), epochs=1).shape
     (2410,)
     """
-    flat = np.array(model, dtype=np.float32)
-    steps = FloatSteps(network, flat[np.newaxis], learning_rate)
-    inputs, labels = scaled_inputs(network, x), np.asarray(y)
-    if labels.shape != (len(inputs),) or (labels.size and not 0 <= labels.min() <= labels.max() < network.classes):
-        raise InvalidValueError(f"y of shape {labels.shape}: need {len(inputs)} labels in 0 .. {network.classes - 1}")
-    for _ in range(epochs):
-        for sample in rng.permutation(len(inputs)):
-            steps.step(inputs[sample : sample + 1], labels[sample : sample + 1])
-    return flat
+    return train_float_many(network, model, [x], [y], [rng], epochs, learning_rate)[0]  # type: ignore[no-any-return]
+
+
+def train_float_many(
+    network: Network,
+    model: ArrayLike,
+    xs: Sequence[ArrayLike],
+    ys: Sequence[ArrayLike],
+    rngs: Sequence[np.random.Generator],
+    epochs: int,
+    learning_rate: float = 0.05,
+) -> Floats:
+    """Return what n clients end with, float32 (n, d), each as `train_float` would train it alone from the same model.
+
+    One matrix product a layer and step serves all clients; those with most samples come first inside, so that the ones
+    that are done drop out at the end.
+
+    Raises:
+        InvalidValueError: shapes that do not fit the network, or labels outside its classes.
+
+    >>> from byzantiny_models.networks import NETWORKS, initial_model
+    >>> network = NETWORKS["mlp-64-32-10"]
+    >>> start, x = to_float(network.layout, initial_model(network, 1)), np.full((3, 64), 32, dtype=np.int8)
+    >>> rngs = [np.random.default_rng(0), np.random.default_rng(1)]
+    >>> train_float_many(network, start, [x[:1], x], [[1], [1, 2, 1]], rngs, epochs=1).shape
+    (2, 2410)
+    """
+    inputs, labels = [scaled_inputs(network, x) for x in xs], [np.asarray(y) for y in ys]
+    for x, y in zip(inputs, labels, strict=True):
+        if y.shape != (len(x),) or (y.size and not 0 <= y.min() <= y.max() < network.classes):
+            raise InvalidValueError(f"y of shape {y.shape}: need {len(x)} labels in 0 .. {network.classes - 1}")
+    order = [
+        np.concatenate([rng.permutation(len(y)) for _ in range(epochs)]) if epochs else np.empty(0, dtype=np.int64)
+        for y, rng in zip(labels, rngs, strict=True)
+    ]
+    place = sorted(range(len(order)), key=lambda i: -len(order[i]))
+    flat = np.repeat(np.asarray(model, dtype=np.float32)[np.newaxis], len(order), axis=0)
+    steps, lengths = FloatSteps(network, flat, learning_rate), np.array([len(order[i]) for i in place])
+    for number in range(int(lengths.max(initial=0))):
+        now = place[: int(np.count_nonzero(lengths > number))]
+        picked = [order[i][number] for i in now]
+        x = np.stack([inputs[i][k] for i, k in zip(now, picked, strict=True)])
+        steps.step(x, np.array([labels[i][k] for i, k in zip(now, picked, strict=True)]))
+    out = np.empty_like(flat)
+    out[place] = flat
+    return out
 
 
 class FloatSteps:

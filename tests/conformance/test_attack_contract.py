@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from byzantiny.attacks import (
+    AttackError,
+    AttackInfo,
     Backdoor,
     ChosenInput,
     DropFrames,
@@ -21,6 +23,7 @@ from byzantiny.attacks import (
     MinMax,
     ModelReplacement,
     Passed,
+    PoisonedStart,
     Replay,
     Saturate,
     SignFlip,
@@ -195,6 +198,37 @@ class DrawsAnew(ModelReplacement):
 
 
 @dataclass(frozen=True)
+class WritesOnTheStart(PoisonedStart):
+    def start(self, network, data, model, rng, chosen=None):
+        model[:] = 0
+        return model.copy()
+
+
+@dataclass(frozen=True)
+class OverflowsTheStart(PoisonedStart):
+    def start(self, network, data, model, rng, chosen=None):
+        return model + (1 << 20)
+
+
+@dataclass(frozen=True)
+class DrawsTheStart(PoisonedStart):
+    def start(self, network, data, model, rng, chosen=None):
+        return PoisonedStart.start(self, network, data, model, np.random.default_rng(), chosen)
+
+
+@dataclass(frozen=True)
+class StartsWithoutData(PoisonedStart):
+    def start(self, network, data, model, rng, chosen=None):
+        return PoisonedStart.start(self, network, data, model, rng, chosen) if data else model.copy()
+
+
+@dataclass(frozen=True)
+class NeverIdleStart(PoisonedStart):
+    def start(self, network, data, model, rng, chosen=None):
+        return PoisonedStart.start(replace(self, epochs=max(1, self.epochs)), network, data, model, rng, chosen)
+
+
+@dataclass(frozen=True)
 class Eager(DropFrames):
     """It acts in every round, whatever it was told."""
 
@@ -280,6 +314,11 @@ class Burgles(LeakedKeys):
         (Relabels, "injection"),
         (AsksTheTruth, "probes"),
         (AsksTheImpossible, "probes"),
+        (WritesOnTheStart, "input"),
+        (OverflowsTheStart, "result"),
+        (DrawsTheStart, "determinism"),
+        (StartsWithoutData, "needs"),
+        (NeverIdleStart, "idle"),
     ],
 )
 def test_what_breaks_a_promise_is_caught_by_its_name(broken, promise):
@@ -320,6 +359,15 @@ def test_cards_are_complete_and_their_names_are_known():
                 "update": ("logic corruption",),
                 "manifest": ("logic corruption",),
                 "link": ("none",),
+                "start": ("pretrained start",),
             }[info.capability]
         )
+        assert (info.capability == "start") == hasattr(factory, "start")
         assert (info.goal == "targeted") == (info.aims_at in ("trigger", "chosen inputs"))
+
+
+def test_a_card_cannot_hand_over_a_start_by_another_name():
+    for change in ({"capability": "start"}, {"access": "pretrained start"}):
+        with pytest.raises(AttackError, match="hands over the first model"):
+            replace(SignFlip.info, **change)
+    assert isinstance(replace(SignFlip.info, capability="start", access="pretrained start"), AttackInfo)

@@ -48,6 +48,7 @@ VARIANTS = [
     ("label-flip", {"how": "random"}),
     ("backdoor", {"trigger": "tone"}),
     ("model-replacement", {"trigger": "spike", "target": 2}),
+    ("poisoned-start", {"trigger": "none", "target": None, "count": 2}),
 ]
 """Attacks with other parameters, which know, need or draw something else."""
 

@@ -9,7 +9,7 @@ from byzantiny.attacks import ATTACKS
 from byzantiny.cli.listing import card, facts
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "attack-zoo.md"
-FAMILIES = ("data", "untargeted", "targeted", "quantized")
+FAMILIES = ("data", "untargeted", "targeted", "pretrained", "quantized")
 ON_WIRE = ("manifest", "link", "downlink")
 BLOCK = r"(<!-- cards: {} -->\n)(.*?)(<!-- cards: end -->)"
 

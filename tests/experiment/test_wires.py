@@ -9,6 +9,7 @@ import pytest
 
 from byzantiny.experiment import wires
 from byzantiny.experiment.config import ConfigError, parse_experiment
+from byzantiny.experiment.opening import Opening
 from byzantiny.experiment.wires import Wire, check_wire, run_on
 from byzantiny_models.tasks import load_task
 
@@ -59,3 +60,24 @@ def test_a_rule_that_counts_codes_is_refused_on_float_rows_and_so_is_a_grid_that
         check_wire(Wire(box=False), run, "cell", task)
     with pytest.raises(ConfigError, match=r"grid\.adapt looks at codes"):
         check_wire(Wire(training="float"), parse_experiment(BASE | {"grid": {"adapt": True}}).base, "cell", task)
+
+
+@pytest.mark.parametrize("wire", [Wire(), Wire(rounding="nearest"), Wire("float", box=False, rounding="none")])
+def test_whoever_watches_sees_what_was_crafted_before_the_wire_and_changes_nothing(wire):
+    run, task = (
+        parse_experiment(BASE | {"attack": {"name": "sign-flip", "byzantine": 3, "params": {"scale": 90.0}}}).base,
+        load_task("digits"),
+    )
+    seen = []
+    watched, _, _ = run_on(wire, run, 1, task, watch=seen.append)
+    plain, _, _ = run_on(wire, run, 1, task)
+    assert [row.model_sha256 for row in watched.rows] == [row.model_sha256 for row in plain.rows]
+    assert sum(len(rows) for rows in seen) == 3 * 4
+    assert max(float(np.abs(rows).max()) for rows in seen) > 127
+
+
+def test_a_run_begins_with_the_opening_it_is_given():
+    run, task = parse_experiment(BASE).base, load_task("digits")
+    first, _, _ = run_on(Wire(), run, 1, task)
+    later, _, _ = run_on(Wire(), run, 1, task, opening=Opening(task, first.model))
+    assert later.rows[0].accuracy > first.rows[0].accuracy

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from byzantiny_models.errors import InvalidValueError
-from byzantiny_models.float_training import accuracy_float, forward_float, to_float, train_float
+from byzantiny_models.float_training import accuracy_float, forward_float, to_float, train_float, train_float_many
 from byzantiny_models.networks import Dense, Network, initial_model
 from byzantiny_models.rng import Stream, derive_key
 from byzantiny_models.tasks import load_task
@@ -81,3 +81,17 @@ def test_float_training_leaves_its_arguments_alone_and_refuses_what_does_not_fit
         train_float(task.network, start, task.train_x[:1], [10], rng, epochs=1)
     with pytest.raises(InvalidValueError, match="2410"):
         train_float(task.network, start[:-1], task.train_x[:1], [1], rng, epochs=1)
+
+
+def test_float_clients_that_train_together_are_those_that_train_alone():
+    """Clients of other sizes, one without samples; the order that each draws is its own."""
+    task, sizes = load_task("digits"), [3, 40, 0, 17]
+    start = to_float(task.network.layout, initial_model(task.network, 2))
+    parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    xs, ys = ([array[part] for part in parts] for array in (task.train_x, task.train_y))
+    together = train_float_many(task.network, start, xs, ys, [np.random.default_rng(i) for i in range(4)], epochs=2)
+    for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        assert np.allclose(
+            together[i], train_float(task.network, start, x, y, np.random.default_rng(i), epochs=2), atol=1e-6
+        )
+    assert np.array_equal(together[2], start)

@@ -20,8 +20,10 @@ from byzantiny.attacks.base import (
     Measured,
     Place,
     Samples,
+    StartAttack,
     UpdateAttack,
     craft,
+    hand_over,
     poison,
 )
 from byzantiny.attacks.card import ACCESS, ATLAS, LEAVES, NEEDS, NIST
@@ -58,6 +60,7 @@ from byzantiny.attacks.manifest.sample_inflation import SampleInflation
 from byzantiny.attacks.manifest.wrong_layout import WrongLayout
 from byzantiny.attacks.manifest.wrong_model import WrongModel
 from byzantiny.attacks.objects import ForgeContext, Upload
+from byzantiny.attacks.pretrained.poisoned_start import PoisonedStart
 from byzantiny.attacks.quantized.bit_flip import BitFlip
 from byzantiny.attacks.quantized.directed_rounding import DirectedRounding
 from byzantiny.attacks.quantized.dormant_backdoor import DormantBackdoor
@@ -135,6 +138,8 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
     "neurotoxin": Neurotoxin,
     "pgd-backdoor": PGDBackdoor,
     "split-update": SplitUpdate,
+    # pretrained
+    "poisoned-start": PoisonedStart,
     # quantized
     "bit-flip": BitFlip,
     "directed-rounding": DirectedRounding,
@@ -244,6 +249,7 @@ __all__ = [
     "Place",
     "PoisonedFL",
     "PoisonedModel",
+    "PoisonedStart",
     "Replay",
     "ReplayedOffer",
     "RolledBackModel",
@@ -256,6 +262,7 @@ __all__ = [
     "SlowLoris",
     "SplitUpdate",
     "SpoofedTopic",
+    "StartAttack",
     "SteerGrid",
     "Sybil",
     "TamperedModel",
@@ -270,6 +277,7 @@ __all__ = [
     "Zero",
     "craft",
     "deployed",
+    "hand_over",
     "load_attacks",
     "poison",
 ]

@@ -1,7 +1,8 @@
-"""What an attack is, and the doors through which it is run: `craft` for updates, `poison` for data."""
+"""What an attack is, and the doors through which it is run: `craft` for updates, `poison` for data, `hand_over` for starts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -12,6 +13,8 @@ from byzantiny.attacks.context import ALONE, AttackContext, Place, Samples
 from byzantiny.attacks.errors import AttackError, AttackWarning
 from byzantiny.attacks.frames import LinkAttack
 from byzantiny.attacks.objects import ManifestAttack
+from byzantiny_models.errors import LayoutError
+from byzantiny_models.networks import Network
 
 __all__ = [
     "ALONE",
@@ -29,8 +32,10 @@ __all__ = [
     "Measured",
     "Place",
     "Samples",
+    "StartAttack",
     "UpdateAttack",
     "craft",
+    "hand_over",
     "poison",
 ]
 
@@ -77,6 +82,36 @@ class DataAttack(Protocol):
         ...
 
 
+class StartAttack(Protocol):
+    """A frozen dataclass that makes the model which round 1 begins with; every client is honest from then on."""
+
+    name: ClassVar[str]
+    info: ClassVar[AttackInfo]
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """Always "own": it sees the attackers' data and the model that would have been, before there is any update."""
+        ...
+
+    def start(
+        self,
+        network: Network,
+        data: Sequence[Samples],
+        model: NDArray[np.int32],
+        rng: np.random.Generator,
+        chosen: Samples | None = None,
+    ) -> NDArray[np.int32]:
+        """Return the first model, int32 (d,) of the whole network.
+
+        `data`: a pair (x, y) an attacker, as its device has them. `model`: what the round would begin with. `chosen`: the
+        inputs it is to be measured on, where it aims at such.
+
+        Raises:
+            AttackError: no data, a class the network does not have, chosen inputs that were not handed over.
+        """
+        ...
+
+
 @runtime_checkable
 class Measured(Protocol):
     """A targeted attack, of data or of updates, that says on what its success is measured."""
@@ -105,7 +140,7 @@ class Constrained(Protocol):
         ...
 
 
-Attack: TypeAlias = UpdateAttack | DataAttack | ManifestAttack | LinkAttack
+Attack: TypeAlias = UpdateAttack | DataAttack | StartAttack | ManifestAttack | LinkAttack
 
 
 def craft(attack: UpdateAttack, context: AttackContext, *, defence_known: bool = False) -> NDArray[np.float64]:
@@ -153,6 +188,45 @@ def poison(
         )
     check_labels(attack.name, labels, classes)
     return poisoned, labels.astype(y.dtype)
+
+
+def hand_over(
+    attack: StartAttack,
+    network: Network,
+    data: Sequence[Samples],
+    model: NDArray[np.int32],
+    rng: np.random.Generator,
+    chosen: Samples | None = None,
+) -> NDArray[np.int32]:
+    """Run an attack on the start, and check what it returns. What it is handed is read-only, what comes back a copy.
+
+    Raises:
+        AttackError: labels outside the network's classes; a result that is no model of the network.
+
+    >>> from byzantiny.attacks import PoisonedStart
+    >>> from byzantiny_models.networks import NETWORKS, initial_model
+    >>> network, data = NETWORKS["mlp-64-32-10"], [(np.zeros((2, 64), dtype=np.int8), np.array([1, 2]))]
+    >>> model = initial_model(network, 1)
+    >>> bool((hand_over(PoisonedStart(), network, data, model, np.random.default_rng(0)) == model).all())
+    False
+    """
+    for _, y in data:
+        check_labels(attack.name, y, network.classes)
+    shown = [(_frozen(x), _frozen(y)) for x, y in data]
+    made = attack.start(network, shown, _frozen(model), rng, chosen)
+    try:
+        whole = network.layout.check(made)
+    except LayoutError as error:
+        raise AttackError(f"{attack.name} made no model of {network.name}: {error}; fix the attack") from error
+    if made.dtype != np.int32:
+        raise AttackError(f"{attack.name} made a model of {made.dtype}: need int32; fix the attack")
+    return whole
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    view: NDArray[Any] = np.asarray(array).view()
+    view.setflags(write=False)
+    return view
 
 
 def check_labels(attack: str, y: NDArray[Any], classes: int) -> None:

@@ -56,8 +56,8 @@ NIST: Mapping[str, str] = {
 }
 """Attacks of NIST AI 100-2 E2025 by id."""
 
-Capability: TypeAlias = Literal["data", "update", "manifest", "link"]
-"""Where it acts: on the data, on the codes, on what an update says of itself, or on frames."""
+Capability: TypeAlias = Literal["data", "update", "manifest", "link", "start"]
+"""Where it acts: on the data, on the codes, on what an update says of itself, on frames, or on the first model."""
 
 Leaves: TypeAlias = Literal["", "honest", "silent", "lies"]
 
@@ -95,7 +95,8 @@ class AttackInfo:
     refusals, as records name them, that an attack on the manifest or on the link meets, and `leaves`, a name of LEAVES.
 
     Raises:
-        AttackError: a name that is none of these; a data attack that does not say whether it may touch what is there.
+        AttackError: a name that is none of these; a data attack that does not say whether it may touch what is there; an
+            attack on the start, and on nothing else, that does not say that this is its access.
     """
 
     name: str
@@ -129,6 +130,11 @@ class AttackInfo:
         if self.capability == "data" and self.access == "logic corruption":
             raise AttackError(
                 f"{self.name}: a data attack has access by data manipulation or data injection; say which on its card"
+            )
+        if (self.capability == "start") != (self.access == "pretrained start"):
+            raise AttackError(
+                f"{self.name}: capability {self.capability!r} with access by {self.access}; an attack that hands over the"
+                " first model has capability 'start' and access by pretrained start"
             )
 
     @property

@@ -88,6 +88,39 @@ def need_chosen(attack: str, place: Place) -> Samples:
     return place.chosen
 
 
+def taught(
+    attack: str, x: NDArray[Any], y: NDArray[Any], trigger: str, target: int | None, value: int, place: Place
+) -> Samples:
+    """Return what teaches a wish: samples of other classes with the trigger and the target, or the chosen inputs.
+
+    Raises:
+        AttackError: no chosen inputs, a class that the network does not have, nothing to put a trigger on.
+    """
+    if trigger == CHOSEN:
+        return need_chosen(attack, place)
+    assert place.network is not None
+    assert target is not None
+    check_target(attack, target, place.network.classes)
+    others = x[np.asarray(y) != target]
+    if not len(others):
+        others = x
+    if not len(others):
+        raise AttackError(f"{attack}: no samples to put a trigger on; give it an attacker that has some")
+    return stamped(others, trigger, value, place), np.full(len(others), target, dtype=y.dtype)
+
+
+def mixed(x: NDArray[Any], y: NDArray[Any], wish: Samples, share: float) -> Samples:
+    """Return samples with so many of the wish's added, over and over in turn, that they are `share` of all.
+
+    >>> x, y = np.zeros((3, 1), dtype=np.int8), np.zeros(3, dtype=np.int64)
+    >>> mixed(x, y, (np.ones((1, 1), dtype=np.int8), np.array([7])), 0.25)[1].tolist()
+    [0, 0, 0, 7]
+    """
+    bad_x, bad_y = wish
+    copies = np.resize(np.arange(len(bad_y)), max(1, round(len(y) * share / (1 - share))))
+    return np.concatenate([x, bad_x[copies]]), np.concatenate([y, bad_y[copies].astype(y.dtype)])
+
+
 def poison_share(
     x: NDArray[Any],
     y: NDArray[Any],

@@ -14,7 +14,7 @@ from byzantiny.cli import listing, model, robustness
 from byzantiny.cli.partition import show_partition
 from byzantiny.cli.plan import Asked, show_plan
 from byzantiny.cli.runs import Output, open_report, reproduce_run, resume_run, start_demo, start_run
-from byzantiny.cli.sweeps import open_sweep_report, reproduce_sweep_cell, start_sweep
+from byzantiny.cli.sweeps import forecast_sweep, open_sweep_report, reproduce_sweep_cell, start_sweep
 from byzantiny.experiment import provenance
 from byzantiny.experiment.config import ConfigError
 from byzantiny.experiment.exposure import LEVEL
@@ -109,11 +109,18 @@ def sweep(
         int | None, typer.Option("--jobs", min=1, help="Processes; default: the processors there are.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check the grid; print its runs, those that are there, and about how long."),
+    ] = False,
     settings: Settings = None,
     json: Json = False,
     out: Annotated[Path, typer.Option("--out", help="Folder that receives the sweep's directory.")] = Path("sweeps"),
 ) -> None:
     """Run a grid of attacks, defences, wires, f, skew, tasks and seeds; the same command goes on where it was stopped."""
+    if dry_run:
+        forecast_sweep(Output(json), grid, out=out, engine=engine, jobs=jobs, overrides=parse_settings(settings or []))
+        return
     start_sweep(
         Output(json), grid, out=out, engine=engine, jobs=jobs, retry_failed=retry_failed,
         overrides=parse_settings(settings or []),

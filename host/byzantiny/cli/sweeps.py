@@ -17,8 +17,10 @@ from rich.text import Text
 
 from byzantiny.cli.errors import EXIT_SUSPENDED
 from byzantiny.cli.runs import Output, StopFlag
+from byzantiny.experiment.provenance import cores
 from byzantiny.report.sweep import load_sweep_run, sweep_summary, write_sweep_report
 from byzantiny.report.sweep.words import headline, misjudged, problems
+from byzantiny.sweep.estimate import forecast
 from byzantiny.sweep.grid import engine_named, load_grid
 from byzantiny.sweep.reproduce import reproduce_cell
 from byzantiny.sweep.run import Outcome, run_sweep
@@ -55,6 +57,38 @@ def start_sweep(
         raise SystemExit(EXIT_SUSPENDED)
     if outcome.failed:
         raise SystemExit(EXIT_FAILED)
+
+
+def forecast_sweep(
+    output: Output, path: Path, *, out: Path, engine: str, jobs: int | None, overrides: Mapping[str, Any]
+) -> None:
+    """Print what a sweep would run, how much of it is there, and about how long the rest takes; writes nothing."""
+    grid = load_grid(path, engine_named(engine), overrides)
+    folder = out / grid.file.name
+    with output.waiting("trying a few rounds of every kind of run"):
+        found = forecast(grid, folder)
+    missing = found.runs - found.held
+    workers = max(1, min(jobs or cores(), missing or 1))
+    output.give({"sweep": str(folder), **asdict(found), "wall_s": round(found.cpu_s / workers, 1)})
+    output.say(f"cells     {found.cells}, with {found.runs} different runs")
+    output.say(f"there     {found.held} in {folder}, {missing} to run")
+    if missing:
+        output.say(
+            f"time      about {duration(found.cpu_s)} of CPU, {duration(found.cpu_s / workers)} with {workers} at a time;"
+            f" guessed from {found.kinds} kinds of runs, cut short"
+        )
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    >>> duration(0.4), duration(75.0), duration(7265.0)
+    ('1 s', '1 min 15 s', '2 h 1 min')
+    """
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def open_sweep_report(output: Output, folder: Path) -> None:

@@ -29,7 +29,7 @@ _TRIAL_CLIENTS = 512
 
 def make_adversary(run: RunConfig, seed: int, cast: Cast, network: Network) -> AdversaryPlan | None:
     """Return what the Byzantine clients do beyond training on their data; None where there is no such thing."""
-    if cast.attack is None or cast.poisons_data or cast.on_links or not cast.attackers:
+    if not cast.crafts or not cast.attackers:
         return None
     data = {
         role.client_id: datasets.unpack(role.dataset)[:2] for role in cast.roles if role.client_id in cast.attackers
@@ -99,7 +99,7 @@ def check_adversary(arm: str, run: RunConfig, task: Task) -> None:
     if attack.info.on_wire:
         _check_on_wire(arm, run)
         return
-    if hasattr(attack, "poison"):
+    if not hasattr(attack, "craft"):
         return
     f = max(1, min(liars, round(liars * n / len(run.client_ids()))))
     if n > _TRIAL_CLIENTS:

@@ -8,6 +8,9 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from byzantiny.attacks import load_attacks
 from byzantiny.attacks.base import LinkAttack, Measured, Place, Samples, poison
 from byzantiny.experiment.config import ClientGroup, ConfigError, RunConfig
@@ -53,6 +56,11 @@ class Cast:
     """The inputs that a targeted attack is measured on, and the labels that they are to get."""
 
     @property
+    def crafts(self) -> bool:
+        """Whether the Byzantine clients send what an attack makes; all others are honest, on whatever they were given."""
+        return hasattr(self.attack, "craft") or hasattr(self.attack, "forge")
+
+    @property
     def on_links(self) -> bool:
         """Whether the adversary holds links, and the clients behind them are honest."""
         return isinstance(self.attack, LinkAttack)
@@ -68,20 +76,24 @@ class Cast:
         return [role.client_id for role in self.roles if role.byzantine and not role.in_firmware]
 
 
-def make_cast(run: RunConfig, seed: int, task: Task) -> Cast:
-    """Give every client its data and its part. Raises ConfigError."""
+def make_cast(run: RunConfig, seed: int, task: Task, first: npt.NDArray[np.int32] | None = None) -> Cast:
+    """Give every client its data and its part. Raises ConfigError.
+
+    `first`, the model that round 1 begins with (None: what the seed draws), is what whoever poisons data may know.
+    """
     members = run.members()
     shares = share_out(run, seed, task)
     attack = make_attack(run)
     liars = sorted(byzantine_ids(run, seed), key=str.encode) if attack is not None else []
     poisons_data = attack is not None and hasattr(attack, "poison")
     chosen = chosen_of(attack, seed, task) if liars else None
-    start = initial_model(task.network, seed) if poisons_data and liars else None
+    if first is None and poisons_data and liars:
+        first = initial_model(task.network, seed)
     roles = []
     for (client_id, group), share in zip(members, shares, strict=True):
         x, y = share.of(task)
         if poisons_data and client_id in liars:
-            place = Place(liars.index(client_id), len(liars), task.network, start, chosen)
+            place = Place(liars.index(client_id), len(liars), task.network, first, chosen)
             x, y = poison(attack, x, y, task.classes, rng_for(seed, Stream.ATTACK, client_id=client_id), place)
         blob = datasets.pack(x, y, task.network.classes)  # a task may have fewer labels than its network has outputs
         secret = secret_of(seed, client_id)
@@ -140,7 +152,9 @@ def make_attack(run: RunConfig) -> Any:
     except (TypeError, ValueError) as error:
         raise ConfigError(f"attack {run.attack.name}: {error}") from error
     if hasattr(attack, "poison"):
-        _check_steady(run)
+        _check_steady(run, "the data a device holds, which acts")
+    if hasattr(attack, "start"):
+        _check_steady(run, "the first model, which is there")
     return attack
 
 
@@ -151,8 +165,8 @@ def schedule_of(run: RunConfig, seed: int) -> Schedule:
     return Schedule(attack.start_round, attack.stop_round, drawn, seed)
 
 
-def _check_steady(run: RunConfig) -> None:
-    """What a device holds does not change between rounds. Raises ConfigError."""
+def _check_steady(run: RunConfig, what: str) -> None:
+    """What a device holds, or a run begins with, does not change between rounds. Raises ConfigError."""
     attack = run.attack
     for key, value, steady, remedy in (
         ("start_round", attack.start_round, 1, "set it to 1"),
@@ -160,6 +174,4 @@ def _check_steady(run: RunConfig) -> None:
         ("attackers", attack.attackers, "fixed", 'set it to "fixed"'),
     ):
         if value != steady:
-            raise ConfigError(
-                f"attack.{key} = {value}: {attack.name} poisons the data a device holds, which acts from round 1; {remedy}"
-            )
+            raise ConfigError(f"attack.{key} = {value}: {attack.name} poisons {what} from round 1; {remedy}")

@@ -24,7 +24,8 @@ from byzantiny.experiment.evaluating import Deployed, Evaluator, make_evaluator,
 from byzantiny.experiment.events import ArmFinished, ArmStarted, Listener, Notice, RoundClosed
 from byzantiny.experiment.exposure import doubts
 from byzantiny.experiment.manifest import describe
-from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan, scoped_task
+from byzantiny.experiment.opening import open_first
+from byzantiny.experiment.resolve import check_pipeline, check_training, make_federation, make_plan
 from byzantiny.experiment.starting import PinnedStart, pin_start
 from byzantiny.experiment.world import Setting, World, open_world
 from byzantiny.ledger import Ledger
@@ -32,7 +33,6 @@ from byzantiny.records import Final, FirmwareInfo, RoundRow
 from byzantiny.transport.brokers import open_broker
 from byzantiny.transport.mqtt_names import PASSWORD_ENV
 from byzantiny.wire.auth import derive_keys
-from byzantiny_models.networks import Network, initial_model
 from byzantiny_models.tasks import Task
 
 
@@ -92,6 +92,8 @@ class Engine:
             )
             url, kind = self._open_broker(experiment, stack)
             start = pin_start(experiment, run_dir, task.network, before)
+            for run in experiment.arms.values():  # refuses, before any round, a first model that cannot be
+                open_first(run, run.seeds[0], task, None if start is None else start.start.model)
             manifest = describe(
                 experiment, run_dir.name, task, self.command, broker_kind=kind, before=before, start=start
             )
@@ -129,8 +131,9 @@ class Engine:
         if held is not None:
             self.listener(ArmFinished(arm, seed, held.accuracy_last_tenth, held.wall_s))
             return held
-        task = scoped_task(run, stage.task, seed, stage.pretrained)
-        cast, network = make_cast(run, seed, task), task.network
+        opening = open_first(run, seed, stage.task, stage.pretrained)
+        task, first_model = opening.task, opening.model
+        cast, network = make_cast(run, seed, task, first_model), task.network
         name = hashlib.sha256(f"{stage.run_dir.resolve()}/{arm}/{seed}".encode()).hexdigest()[:12]
         with ExitStack() as stack:
             stack.enter_context(rundir.naming_damage(folder))
@@ -152,8 +155,8 @@ class Engine:
             world = open_world(run, seed, cast, setting)
             stack.callback(world.close)
             progress = _Progress(self.listener, run.rounds, count, index)
-            first_model = stage.first_model(network, seed)
-            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], first_model)
+            untouched = first_model if opening.untouched is None else opening.untouched
+            evaluator = make_evaluator(stage.experiment, arm, seed, task, cast, stage.deployed[arm], untouched)
             surroundings = self._surroundings(evaluator, world, ledger, progress, (arm, seed))
             plan = make_plan(run, arm, seed, network.layout)
             federation = make_federation(run, network.layout)
@@ -224,10 +227,6 @@ class _Stage:
     def pretrained(self) -> NDArray[np.int32] | None:
         """The whole model of the starting point, None if the seed draws one."""
         return None if self.start is None else self.start.start.model
-
-    def first_model(self, network: Network, seed: int) -> NDArray[np.int32]:
-        """Return what round 1 begins with: what of the starting point is trained, or what the seed draws."""
-        return initial_model(network, seed) if self.pretrained is None else network.project(self.pretrained)
 
 
 class _Progress:

@@ -100,7 +100,7 @@ class Evaluator:
     probes: Probes | None
     floors: Mapping[str, Probes]
     first_model: Model
-    """Before round 1."""
+    """Before round 1, and before anybody poisoned it."""
 
     def __call__(self, round_num: int, model: Model) -> Evaluated:
         """Return what the model after a round is worth; nothing in rounds without an evaluation.

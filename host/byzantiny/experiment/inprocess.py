@@ -27,7 +27,8 @@ from byzantiny.experiment.accounts import Account, account, kept_by_all, minorit
 from byzantiny.experiment.adversary import device_of, make_adversary
 from byzantiny.experiment.cast import Cast, make_attack, make_cast, schedule_of
 from byzantiny.experiment.config import ConfigError, RunConfig
-from byzantiny.experiment.resolve import make_federation, make_plan, scoped_task
+from byzantiny.experiment.opening import open_first
+from byzantiny.experiment.resolve import make_federation, make_plan
 from byzantiny.federation import Federation, RoundDiagnostics, Scales, ServerState, StreamedRound, measure
 from byzantiny.federation.streaming import STREAM_ABOVE
 from byzantiny.fleet.adversary import AdversaryPlan, Put, Scene, craft_round
@@ -38,7 +39,7 @@ from byzantiny.updates import UpdateBatch, quantize_rows
 from byzantiny.validation import norm_limit
 from byzantiny.wire.messages import Reason, Verdict
 from byzantiny_models.evaluation import Probes, scores_of
-from byzantiny_models.networks import Layout, initial_model
+from byzantiny_models.networks import Layout
 from byzantiny_models.tasks import Task
 
 Codes = npt.NDArray[Any]
@@ -100,11 +101,11 @@ def run_inprocess(
 ) -> InProcess:
     """Run one arm with one seed. Raises ConfigError for what only frames have (faults, a quorum below the cohort)."""
     check_inprocess(run, arm)
-    task = scoped_task(run, task, seed)
-    cast = make_cast(run, seed, task)
+    opening = open_first(run, seed, task)
+    task, cast = opening.task, make_cast(run, seed, opening.task, opening.model)
     setup = make_setup(run, seed, task, cast, arm=arm, batch=batch, spread=spread)
 
-    return run_rounds(setup, initial_model(task.network, seed), evaluate or scored(setup.trainer, task, cast.chosen))
+    return run_rounds(setup, opening.model, evaluate or scored(setup.trainer, task, cast.chosen))
 
 
 Evaluate = Callable[[Model], Evaluated]
@@ -142,11 +143,6 @@ def check_inprocess(run: RunConfig, arm: str) -> None:
     link = run.link
     if any((link.drop, link.duplicate, link.reorder, link.corrupt, link.delay_s)):
         raise ConfigError(f"arms.{arm}: [link] faults happen to frames; choose the engine `frames`")
-
-    if run.model.start is not None:
-        raise ConfigError(
-            f"arms.{arm}: model.start is pinned in a run directory, which a run in process has not; leave it out"
-        )
 
 
 def make_setup(

@@ -14,8 +14,8 @@ from byzantiny.experiment.config import Experiment
 from byzantiny.experiment.data import reopen_task
 from byzantiny.experiment.errors import ConfigError
 from byzantiny.experiment.events import Listener
+from byzantiny.experiment.opening import open_first
 from byzantiny.experiment.reproduce import replay
-from byzantiny.experiment.resolve import scoped_task
 from byzantiny.experiment.rundir import RunError
 from byzantiny.experiment.starting import pin_start
 from byzantiny.ledger import Ledger
@@ -73,7 +73,7 @@ def load_run_model(
         )
     task = reopen_task(experiment, run_dir)
     start = pin_start(experiment, run_dir, task.network, manifest)
-    network = scoped_task(experiment.arms[arm], task, seed, None if start is None else start.start.model).network
+    network = open_first(experiment.arms[arm], seed, task, None if start is None else start.start.model).task.network
     model = network.merge(network.layout.unpack(blob))
     return RunModel(network.whole, task, model, arm, seed, wanted, found.hex(), replayed)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from byzantiny.experiment.config import Experiment, parse_experiment
-from byzantiny.experiment.errors import ConfigError
+from byzantiny.experiment.opening import read_named
 from byzantiny.experiment.rundir import START, RunError
 from byzantiny.records import Manifest
 from byzantiny_models.deploy.files import read_file
@@ -46,11 +46,7 @@ def pin_start(experiment: Experiment, run_dir: Path, network: Network, before: M
     if before is not None:
         data = copied(run_dir, before)
         return PinnedStart(read_start(data, network, str(run_dir / START)), hashlib.sha256(data).hexdigest())
-    try:
-        data = read_file(Path(named), MOST_BYTES)
-        start = read_start(data, network, named)
-    except InvalidValueError as error:
-        raise ConfigError(f"model.start: {error}") from None
+    start, data = read_named(named, network)
     temporary = run_dir / f"{START}.tmp"
     temporary.write_bytes(data)
     os.replace(temporary, run_dir / START)  # noqa: PTH105 - atomic, and Path.replace says nothing more

@@ -24,14 +24,14 @@ from byzantiny.coordinator.plan import Model
 from byzantiny.experiment.cast import Cast, make_cast
 from byzantiny.experiment.config import ConfigError, RunConfig
 from byzantiny.experiment.inprocess import InProcess, Setup, check_inprocess, make_setup, run_rounds, scored
-from byzantiny.experiment.resolve import scoped_task
+from byzantiny.experiment.opening import Opening, open_first
 from byzantiny.federation import Federation, build_pipeline
-from byzantiny.fleet.adversary import fit_rows
+from byzantiny.fleet.adversary import Put, fit_rows
 from byzantiny.updates import CODE_LIMIT, AggregationError, UpdateBatch, quantize_rows
 from byzantiny.wire.messages import Offer
 from byzantiny_models import datasets
-from byzantiny_models.float_training import to_float, train_float
-from byzantiny_models.networks import Layout, Network, initial_model
+from byzantiny_models.float_training import to_float, train_float_many
+from byzantiny_models.networks import Layout, Network
 from byzantiny_models.rng import Stream, derive_key, rng_for, step_noise
 from byzantiny_models.tasks import Task
 
@@ -78,22 +78,40 @@ class Wire:
 
 
 def run_on(
-    wire: Wire, run: RunConfig, seed: int, task: Task, *, arm: str = "main", spread: bool = True
+    wire: Wire,
+    run: RunConfig,
+    seed: int,
+    task: Task,
+    *,
+    arm: str = "main",
+    spread: bool = True,
+    opening: Opening | None = None,
+    watch: Callable[[Rows], None] | None = None,
 ) -> tuple[InProcess, Cast, Callable[[Model, npt.NDArray[np.int8]], npt.NDArray[np.int8]]]:
     """Run one arm with one seed on a wire; return it with its cast and who answers for its models.
 
-    The real wire is `run_inprocess`'s; any other goes past it. Raises ConfigError.
+    The real wire is `run_inprocess`'s; any other goes past it. `opening`: what round 1 begins with, else `open_first`'s.
+    `watch` is told every row that the adversary crafts, in grid steps, before the wire has it. Raises ConfigError.
     """
     check_inprocess(run, arm)
-    task = scoped_task(run, task, seed)
-    cast = make_cast(run, seed, task)
+    opening = open_first(run, seed, task) if opening is None else opening
+    task, cast = opening.task, make_cast(run, seed, opening.task, opening.model)
     setup = make_setup(run, seed, task, cast, arm=arm, batch=load_batch(trainer=run.training.trainer), spread=spread)
     if not wire.real:
         check_wire(wire, run, arm, task)
         setup = _past(wire, setup, run, seed, task, cast)
-
-    done = run_rounds(setup, initial_model(task.network, seed), scored(setup.trainer, task, cast.chosen))
+    if watch is not None:
+        setup = replace(setup, put=_watched(setup.put, watch))
+    done = run_rounds(setup, opening.model, scored(setup.trainer, task, cast.chosen))
     return done, cast, setup.trainer.outputs
+
+
+def _watched(put: Put, watch: Callable[[Rows], None]) -> Put:
+    def seen(rows: npt.NDArray[np.float64], rng: np.random.Generator) -> Rows:
+        watch(rows)
+        return put(rows, rng)
+
+    return seen
 
 
 def check_wire(wire: Wire, run: RunConfig, arm: str, task: Task) -> None:
@@ -172,10 +190,10 @@ class _PastTheWire:
         if self._wire.training == "int8":
             return (self._trainer.models(slots, start, offer).astype(np.int64) - start).astype(np.float64)
         real = to_float(self._layout, start)
-        rows = np.empty((len(slots), len(start)))
-        for i, slot in enumerate(slots):
-            x, y = self._data[slot]
-            rng = rng_for(offer.seed, Stream.TRAINING, round_num=offer.round_num, client_id=self._ids[slot])
-            local = train_float(self._network, real, x, y, rng, offer.epochs, self._rate)
-            rows[i] = (local.astype(np.float64) - real) * self._units
-        return rows
+        xs, ys = zip(*(self._data[slot] for slot in slots), strict=True)
+        rngs = [
+            rng_for(offer.seed, Stream.TRAINING, round_num=offer.round_num, client_id=self._ids[slot]) for slot in slots
+        ]
+        local = train_float_many(self._network, real, xs, ys, rngs, offer.epochs, self._rate)
+        changes: npt.NDArray[np.float64] = (local.astype(np.float64) - real) * self._units
+        return changes

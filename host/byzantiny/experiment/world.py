@@ -272,8 +272,7 @@ class _Builder:
         return None if schedule.resampled is None else lambda number: client_id in schedule.among(pool, number)
 
     def _relayed(self, role: Role) -> bool:
-        mine = role.byzantine and not role.in_firmware
-        return mine and not self._cast.poisons_data and not self._cast.on_links
+        return role.byzantine and not role.in_firmware and self._cast.crafts
 
     def _spec(self, role: Role) -> DeviceSpec:
         if role.client_id in self._there:

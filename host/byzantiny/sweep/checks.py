@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 
 import msgspec
 
+from byzantiny.attacks import load_attacks
 from byzantiny.errors import ByzantinyError
 from byzantiny.experiment.adversary import check_adversary
 from byzantiny.experiment.cast import make_cast
 from byzantiny.experiment.inprocess import check_inprocess
+from byzantiny.experiment.opening import open_first, poisons_start
 from byzantiny.experiment.resolve import check_pipeline, check_training
 from byzantiny.experiment.wires import check_wire
 from byzantiny.suggest import unknown_name
@@ -28,15 +30,20 @@ def check_grid(grid: Grid) -> None:
     for name in sorted({cell.task for cell in grid.cells}):
         if name not in tasks:
             raise SweepError(unknown_name("task", name, tasks))
+    starts = frozenset(name for name, factory in load_attacks().items() if poisons_start(factory))
+    loaded: dict[tuple[str, str | None], Task] = {}
     found: dict[Hashable, str | None] = {}
     wrong: dict[str, str] = {}
     looked: set[str] = set()
     for cell in grid.cells:
         job, name = grid.jobs[cell.run], describe(cell)
-        checks = [_shares(job, task_of(job.config))]
+        source = (job.config.task, job.config.data)
+        if source not in loaded:
+            loaded[source] = task_of(job.config)
+        checks = [_shares(job, loaded[source])]
         if name not in looked:
             looked.add(name)
-            checks = [*_checks(job, task_of(job.config)), *checks]
+            checks = [*_checks(job, loaded[source], starts), *checks]
         for key, check in checks:
             if key not in found:
                 found[key] = _said(check)
@@ -58,8 +65,8 @@ Check = tuple[Hashable, Callable[[], object]]
 """A check, after everything that it depends on."""
 
 
-def _checks(job: Job, task: Task) -> list[Check]:
-    """The checks of a setting, whatever its seed."""
+def _checks(job: Job, task: Task, starts: Container[str]) -> list[Check]:
+    """The checks of a setting, whatever its seed; `starts` are the attacks that make the first model."""
     run = job.config
     plain = msgspec.structs.replace(run, seeds=[1], partition=type(run.partition)())
     attack, defence = msgspec.json.encode(run.attack), msgspec.json.encode(run.defence)
@@ -77,6 +84,7 @@ def _checks(job: Job, task: Task) -> list[Check]:
         ),
         (("wire", rest, defence, job.wire), lambda: check_wire(job.wire, run, "cell", scoped())),
         (("engine", rest, job.frames), lambda: None if job.frames else check_inprocess(run, "cell")),
+        (("start", rest, attack if run.attack.name in starts else b""), lambda: open_first(run, job.seed, task)),
         (("poison", rest, attack, msgspec.json.encode(run.partition)), lambda: make_cast(run, job.seed, scoped())),
     ]
 

@@ -15,6 +15,7 @@ import msgspec
 
 from byzantiny.attacks import load_attacks
 from byzantiny.experiment.config import ConfigError, parse_experiment
+from byzantiny.experiment.opening import named_sha256
 from byzantiny.experiment.schema import RunConfig
 from byzantiny.experiment.wires import Wire
 from byzantiny.scores.records import Cell
@@ -47,6 +48,8 @@ class Job:
     wire: Wire
     frames: bool
     arithmetics: tuple[str, ...] = ()
+    start_sha256: str | None = None
+    """Of the file that `model.start` names."""
 
     @property
     def seed(self) -> int:
@@ -230,6 +233,7 @@ class _Setting:
     wire: Wire
     frames: bool
     arithmetics: tuple[str, ...]
+    start_sha256: str | None
 
     def job(self, seed: int) -> Job:
         config = msgspec.structs.replace(self.config, seeds=[seed])
@@ -240,8 +244,11 @@ class _Setting:
             "frames": self.frames,
             "arithmetics": self.arithmetics,
         }
+        if self.start_sha256 is not None:  # its path is in the config; what the file holds decides the result
+            content["start_sha256"] = self.start_sha256
         digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
-        return Job(digest[:24], {**self.table, "seeds": [seed]}, config, self.wire, self.frames, self.arithmetics)
+        table = {**self.table, "seeds": [seed]}
+        return Job(digest[:24], table, config, self.wire, self.frames, self.arithmetics, self.start_sha256)
 
 
 def _setting(file: GridFile, place: Mapping[str, Any], wire: WireEntry, engine: EngineName, where: str) -> _Setting:
@@ -256,11 +263,12 @@ def _setting(file: GridFile, place: Mapping[str, Any], wire: WireEntry, engine: 
     table["defence"] = {"pipeline": file.defences[place["defence"]].pipeline, "f_declared": place["f_declared"]}
     try:
         config = parse_experiment(table, where=f"{where}: {describe(place)}").base
+        start = None if config.model.start is None else named_sha256(config.model.start)
     except ConfigError as error:
         raise SweepError(str(error)) from error
     parts = Wire(wire.training, wire.box, wire.rounding)
     frames = parts.real and (engine == "frames" or on_wire(config.attack.name))
-    return _Setting(table, config, parts, frames, tuple(sorted(file.arithmetics)))
+    return _Setting(table, config, parts, frames, tuple(sorted(file.arithmetics)), start)
 
 
 def on_wire(name: str) -> bool:

@@ -20,10 +20,11 @@ from byzantiny.experiment.cast import Cast, make_cast
 from byzantiny.experiment.config import parse_experiment
 from byzantiny.experiment.engine import Engine
 from byzantiny.experiment.events import ignore
-from byzantiny.experiment.resolve import scoped_task
+from byzantiny.experiment.opening import named_sha256, open_first
 from byzantiny.experiment.wires import run_on
 from byzantiny.records import ClientRow, RoundRow
 from byzantiny.scores.records import Result, Series
+from byzantiny.sweep.errors import SweepError
 from byzantiny.sweep.grid import Job, task_of
 from byzantiny_models.inference import forward
 from byzantiny_models.networks import initial_model
@@ -46,6 +47,7 @@ def run_job(job: Job) -> Result:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            _same_start(job)
             fields = _frames(job) if job.frames else _inprocess(job)
         said = sorted({str(each.message) for each in caught if issubclass(each.category, UserWarning)})
         result = Result(**common, status="done", **fields | {"notes": [*fields["notes"], *said]})
@@ -56,9 +58,17 @@ def run_job(job: Job) -> Result:
     )
 
 
+def _same_start(job: Job) -> None:
+    """Refuse a starting point that is not the file the run is named by."""
+    named = job.config.model.start
+    if named is not None and named_sha256(named) != job.start_sha256:
+        raise SweepError(f"{named} has changed since the grid was read; run the sweep again")
+
+
 def _inprocess(job: Job) -> dict[str, Any]:
-    task = scoped_task(job.config, task_of(job.config), job.seed)
-    done, cast, answers = run_on(job.wire, job.config, job.seed, task_of(job.config))
+    opening = open_first(job.config, job.seed, task_of(job.config))
+    task = opening.task
+    done, cast, answers = run_on(job.wire, job.config, job.seed, task, opening=opening)
     return _fields(job, task, cast, done.rows, done.accounts, answers) | {
         "model_sha256": done.rows[-1].model_sha256,
         "deployed": _deployed(job, task, done.model),
@@ -68,7 +78,7 @@ def _inprocess(job: Job) -> dict[str, Any]:
 
 def _frames(job: Job) -> dict[str, Any]:
     """The coordinator with its frames, its ledger in memory and its run directory in a temporary one."""
-    task = scoped_task(job.config, task_of(job.config), job.seed)
+    task = open_first(job.config, job.seed, task_of(job.config)).task
     cast = make_cast(job.config, job.seed, task)
     notes: list[str] = []
     with TemporaryDirectory(prefix="byzantiny-sweep-") as folder:

@@ -24,6 +24,7 @@ from byzantiny.attacks import (
     poison,
 )
 from byzantiny.testing.attack_cases import CLASSES, SAMPLES, D, contexts, place
+from byzantiny.testing.attack_starts import check_start_attack
 from byzantiny.testing.promises import ContractError, hold
 from byzantiny.testing.purity import generators, is_frozen
 from byzantiny.testing.wire_attacks import check_link_attack, check_manifest_attack
@@ -34,12 +35,13 @@ ATTACK_PROMISES: Mapping[str, str] = {
     "input": "the rows, models, samples and labels that came in are as they were",
     "determinism": "equal context and generator give equal bytes, whatever ran before",
     "randomness": "no generator but the one handed in is used or touched",
-    "result": "one float64 row an attacker, without nan; samples and labels of the type and shape that came in; uploads",
+    "result": "one float64 row an attacker, without nan; samples and labels of the type and shape that came in; uploads; a model"
+    " of the network",
     "wire": "what it makes of any context fits the wire after `quantize_rows`; frames can be read",
     "knowledge": "rows and samples that its knowledge does not grant change nothing; without those it declares it refuses",
     "needs": "what its card says it needs is enough, and without any one of these it refuses",
     "constraint": "what it promises to stay within (`kept`), it is within after rounding, nearest or stochastic",
-    "idle": "with the parameter its card names at 0 it is the honest update, or leaves the data as they are",
+    "idle": "with the parameter its card names at 0 it is the honest update, or leaves the data, or the start, as they are",
     "injection": "with access by data injection the samples that are there, and their labels, stay as they are",
     "window": "on links, nothing is changed before its first round and after its last",
     "probes": "what its success is measured on is made of test samples and asks for a label they do not have",
@@ -80,6 +82,8 @@ def check_attack(factory: Callable[[], Attack]) -> None:
         warnings.simplefilter("ignore", AttackWarning)  # an attack that is none says so, and has to keep its contract
         if attack.info.capability == "data":
             _check_data_attack(factory)  # type: ignore[arg-type]
+        elif attack.info.capability == "start":
+            check_start_attack(factory)  # type: ignore[arg-type]
         elif attack.info.capability == "manifest":
             check_manifest_attack(factory)  # type: ignore[arg-type]
         elif attack.info.capability == "link":

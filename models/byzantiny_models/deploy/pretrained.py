@@ -29,6 +29,7 @@ from byzantiny_models.deploy.keras_config import read_chain
 from byzantiny_models.deploy.keras_file import HDF5, is_keras, read_archive
 from byzantiny_models.deploy.model_file import ModelFileError, parse_model
 from byzantiny_models.deploy.programs import run_program
+from byzantiny_models.deploy.template import as_template, patch
 from byzantiny_models.errors import InvalidValueError
 from byzantiny_models.tasks import Task
 
@@ -48,13 +49,17 @@ class Pretrained:
     imported: Imported
     outputs: NDArray[np.float64]
     input_scale: float
+    exported: NDArray[np.int32] | None = None
+    """The integers of a file that is on the grid already."""
 
     def on_the_grid(self, task: Task) -> NDArray[np.int32]:
-        """Return the model on the project's grid, int32 (d,) of the whole network.
+        """Return the model on the project's grid, int32 (d,) of the whole network: one that comes from there as it is.
 
         Raises:
             ModelFileError: weights or activations that cannot be scaled.
         """
+        if self.exported is not None and self.input_scale == 1:
+            return self.exported
         return regrid(self.imported, task.train_x[:CALIBRATION], self.input_scale)
 
 
@@ -75,7 +80,27 @@ def read_pretrained(
     data = read_file(path)
     reader = _read_keras if is_keras(data) else _read_tflite
     kind, imported, outputs = reader(data, path, task, input_scale, per_channel, python)
-    return Pretrained(kind, hashlib.sha256(data).hexdigest(), imported, outputs, input_scale)
+    native = exported_integers(imported, data) if kind == "tflite" else None
+    return Pretrained(kind, hashlib.sha256(data).hexdigest(), imported, outputs, input_scale, native)
+
+
+def exported_integers(imported: Imported, data: bytes) -> NDArray[np.int32] | None:
+    """Return the integers of a `.tflite` that exporting them gives back byte for byte; None of a file on another grid.
+
+    Masters have the export's int8 weights and zeros below.
+    """
+    network, layout = imported.network, imported.network.layout
+    model = np.zeros(layout.d, dtype=np.int32)
+    values = [part for pair in zip(imported.kernels, imported.biases, strict=True) for part in pair]
+    for tensor, spec, where in zip(values, layout.tensors, layout.slices, strict=True):
+        steps = np.rint(tensor.reshape(-1) * 2.0**spec.frac)
+        if not (np.abs(steps) <= spec.limit).all() or (tensor.ndim > 1 and not steps.any()):
+            return None  # another grid; or a layer of zeros, which `regrid` refuses by name
+        model[where] = steps
+    try:
+        return model if patch(as_template(network, data), network, model) == data else None
+    except ModelFileError:
+        return None
 
 
 def _read_tflite(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from byzantiny.attacks.base import ALONE, AttackContext, AttackError, AttackInfo, Knowledge, Place, Samples
 from byzantiny.attacks.checks import require_choice, require_count, require_number, require_share
-from byzantiny.attacks.chosen import CHOSEN, WANTS, check_target, chosen_probes, need_chosen, stamped, trigger_probes
+from byzantiny.attacks.chosen import CHOSEN, WANTS, chosen_probes, mixed, need_chosen, taught, trigger_probes
 from byzantiny.attacks.local import Schedule
 
 TRIGGER_TAGS = (("AML.T0018.000", "AML.T0043.004"), ("NISTAML.023", "NISTAML.026"))
@@ -101,23 +101,13 @@ class Planted:
         if self.trigger == CHOSEN:
             return need_chosen(self.name, Place(chosen=context.chosen))
         x, y = self.clean(context, index)
-        assert context.network is not None
-        assert self.target is not None
-        check_target(self.name, self.target, context.network.classes)
-        others = x[np.asarray(y) != self.target]
-        if not len(others):
-            others = x
-        if not len(others):
-            raise AttackError(f"{self.name}: attacker {index} has no samples to put a trigger on")
         place = Place(network=context.network)
-        return stamped(others, self.trigger, self.value, place), np.full(len(others), self.target, dtype=y.dtype)
+        return taught(self.name, x, y, self.trigger, self.target, self.value, place)
 
     def mixture(self, context: AttackContext, index: int) -> Samples:
         """Return own samples with so many malicious ones added that they are `share` of all."""
         x, y = self.clean(context, index)
-        bad_x, bad_y = self.wanted(context, index)
-        copies = np.resize(np.arange(len(bad_y)), max(1, round(len(y) * self.share / (1 - self.share))))
-        return np.concatenate([x, bad_x[copies]]), np.concatenate([y, bad_y[copies].astype(y.dtype)])
+        return mixed(x, y, self.wanted(context, index), self.share)
 
 
 def generators_of(context: AttackContext) -> list[np.random.Generator]:

@@ -1,0 +1,1 @@
+"""What benchmarks/study_effects.py is made of."""

@@ -1,0 +1,1 @@
+"""The model that training begins with, handed over by the adversary."""
